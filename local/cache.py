@@ -48,7 +48,7 @@ def lock(target: Path) -> Iterator[None]:
         yield
 
 
-def build_once(target: Path, build: Callable[[Path], None]) -> Path:
+def build_once(target: Path, build: Callable[[Path], object]) -> Path:
     """`target`, made by `build` the first time it is asked for.
 
     `build` gets a path beside the target where nothing is yet, and makes the file or folder there; only a complete one

@@ -8,6 +8,7 @@ Limits: maintainer scripts do not run, so nothing they make exists: no alternati
 `/etc/passwd`, no caches (`ld.so.cache`, CA bundle). Programs are called by the path that the package ships.
 """
 
+import math
 import os
 import re
 import shutil
@@ -20,32 +21,40 @@ from local import LocalError, cache
 from local.process import run
 
 LISTS_MAX_AGE = 30 * 24 * 3600  # seconds; after a month the package lists are fetched again
+LISTS_RECENT = 3600  # seconds; fetching lists again that are newer than this would change nothing
 USRMERGE = ("bin", "lib", "lib64", "sbin")
 # 'http://host/pool/x.deb' name_version_arch.deb 12345 SHA256:...
 PRINTED_URI = re.compile(r"^'[^']+' (\S+) \d+ (\S*)$", re.MULTILINE)
 
 
+def resolve(packages: Sequence[str]) -> list[str]:
+    """File name (which holds the version) and checksum of every package of the closure, sorted."""
+    return _resolve(packages, LISTS_MAX_AGE)
+
+
 def unpack(name: str, packages: Sequence[str]) -> Path:
     """A root folder with `packages` and all they depend on, in the cache under `name` and the resolved versions."""
-    _require_tools()
-    apt = _Apt(cache.root() / "debian" / "apt")
-    with cache.lock(apt.state):
-        updated = apt.refresh(LISTS_MAX_AGE)
-        resolved = apt.resolve(packages)
-    target = cache.root() / "debian" / f"{name}-{cache.key(*resolved)}"
-    if target.exists():
-        return target
     try:
-        return cache.build_once(target, lambda partial: apt.extract(packages, partial))
+        return _unpack(name, packages, LISTS_MAX_AGE)
     except LocalError:
-        if updated:
+        if _Apt().age() < LISTS_RECENT:
             raise
     # The mirror drops replaced versions, so old lists name files that are gone: once more with new ones.
+    return _unpack(name, packages, LISTS_RECENT)
+
+
+def _unpack(name: str, packages: Sequence[str], max_age: float) -> Path:
+    target = cache.root() / "debian" / f"{name}-{cache.key(*_resolve(packages, max_age))}"
+    return cache.build_once(target, lambda partial: _Apt().extract(packages, partial))
+
+
+def _resolve(packages: Sequence[str], max_age: float) -> list[str]:
+    _require_tools()
+    apt = _Apt()
     with cache.lock(apt.state):
-        apt.refresh(0)
-        resolved = apt.resolve(packages)
-    target = target.with_name(f"{name}-{cache.key(*resolved)}")
-    return cache.build_once(target, lambda partial: apt.extract(packages, partial))
+        if apt.age() >= max_age:
+            apt.refresh()
+        return apt.resolve(packages)
 
 
 def _require_tools() -> None:
@@ -58,34 +67,34 @@ def _require_tools() -> None:
 
 
 class _Apt:
-    """apt-get with its state in one folder of ours."""
+    """apt-get with its state in one folder of ours. Callers hold the lock on `state`: apt-get itself would not wait."""
 
-    def __init__(self, state: Path) -> None:
-        self.state = state
-        self.lists = state / "lists"
-        self.config = state / "apt.conf"
+    def __init__(self) -> None:
+        self.state = cache.root() / "debian" / "apt"
+        self.lists = self.state / "lists"
+        self.config = self.state / "apt.conf"
+        self.resolved = self.state / "resolved"
+        self.stamp = self.state / "updated"
 
-    def refresh(self, max_age: float) -> bool:
-        """Fetch the package lists if they are older than `max_age` seconds; True when they were fetched.
+    def age(self) -> float:
+        """Seconds since the package lists were fetched."""
+        return time.time() - self.stamp.stat().st_mtime if self.stamp.exists() else math.inf
+
+    def refresh(self) -> None:
+        """Fetch the package lists.
 
         A source that cannot be read is no failure as long as lists of others (or older ones) are there: whether they
         are enough shows when the packages are resolved.
         """
+        cache.remove(self.resolved)
         (self.lists / "partial").mkdir(parents=True, exist_ok=True)
         (self.state / "status").touch()
-        self.config.write_text(self._configuration())
-        stamp = self.state / "updated"
-        if stamp.exists() and time.time() - stamp.stat().st_mtime < max_age:
-            return False
         try:
             self._apt_get("update", doing="fetch the package lists of the apt sources")
         except LocalError as error:
             if not any(self.lists.glob("*_Packages*")):
-                raise LocalError(
-                    f"{error}\nCheck the network and /etc/apt/sources.list*, then run it again."
-                ) from error
-        stamp.touch()
-        return True
+                raise LocalError(f"{error}\nCheck the network and the sources in /etc/apt, and try again.") from error
+        self.stamp.touch()
 
     def _configuration(self) -> str:
         """All settings in one file: the host's `Acquire` tree, and our folders. The host's apt.conf.d is not read."""
@@ -112,30 +121,31 @@ class _Apt:
         return "\n".join([*kept, *(f'{name} "{value}";' for name, value in own.items())]) + "\n"
 
     def _apt_get(self, *arguments: str, doing: str) -> str:
+        self.config.write_text(self._configuration())
         environment = {**os.environ, "APT_CONFIG": str(self.config), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
         return run(["apt-get", "--quiet=2", "--assume-yes", *arguments], doing=doing, env=environment)
 
     def resolve(self, packages: Sequence[str]) -> list[str]:
-        """File name (which holds the version) and checksum of every package of the closure, sorted."""
-        doing = f"find the Debian packages {' '.join(packages)}"
-        printed = self._apt_get("install", "--print-uris", *packages, doing=doing)
-        found = sorted(" ".join(match) for match in PRINTED_URI.findall(printed))
-        if not found:
-            raise LocalError(f"Could not {doing}: apt-get named no file.")
-        return found
+        """The closure as these lists have it; kept, because apt reads all lists each time (over a second)."""
+        kept = self.resolved / cache.key(*packages)
+        if not kept.exists():
+            doing = f"find the Debian packages {' '.join(packages)}"
+            printed = self._apt_get("install", "--print-uris", *packages, doing=doing)
+            found = sorted(" ".join(match) for match in PRINTED_URI.findall(printed))
+            if not found:
+                raise LocalError(f"Could not {doing}: apt-get named no file.")
+            cache.build_once(kept, lambda partial: partial.write_text("\n".join(found)))
+        return kept.read_text().splitlines()
 
     def extract(self, packages: Sequence[str], folder: Path) -> None:
         """Download the closure and unpack it into `folder`."""
         debs = folder.with_name(f"{folder.name}.debs")
         try:
             (debs / "partial").mkdir(parents=True, exist_ok=True)
-            self._apt_get(
-                "--download-only",
-                f"--option=Dir::Cache::archives={debs}",
-                "install",
-                *packages,
-                doing=f"download the Debian packages {' '.join(packages)}",
-            )
+            options = ["--download-only", f"--option=Dir::Cache::archives={debs}"]
+            with cache.lock(self.state):
+                doing = f"download the Debian packages {' '.join(packages)}"
+                self._apt_get(*options, "install", *packages, doing=doing)
             folder.mkdir()
             for link in USRMERGE:
                 (folder / "usr" / link).mkdir(parents=True, exist_ok=True)
