@@ -1,29 +1,82 @@
 """The base of every declared model, and the field types they share."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
+
+# What a pattern asks for, in words: for findings, and for editors (`patternErrorMessage` in the published schemas).
+FORMS: Final[dict[str, str]] = {}
+
+
+def form(pattern: str, words: str) -> StringConstraints:
+    """A pattern together with what it asks for, since nobody can read a regular expression in an error."""
+    FORMS[pattern] = words
+    return StringConstraints(pattern=pattern)
+
 
 ApiVersion = Literal["flameplane.dev/v1"]
 # RFC 1123 label, kept to 40 characters so that every object name made from a team and a service fits into 63 + a suffix.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
-Slack = Annotated[str, StringConstraints(pattern=r"^#[a-z0-9][a-z0-9_-]{0,79}$")]
+Name = Annotated[
+    str,
+    form(
+        r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$",
+        "lower-case letters, digits and hyphens, at most 40, starting and ending with a letter or digit",
+    ),
+]
+Slack = Annotated[
+    str, form(r"^#[a-z0-9][a-z0-9_-]{0,79}$", 'a channel with its #, in quotes, in lower case: "#payments-perf"')
+]
 Positive = Annotated[float, Field(gt=0)]
+
+
+class Conflict(NamedTuple):
+    """Values that do not go together; ``rule`` is the number of the finding it becomes (``flameplane.catalog.rules``).
+
+    ``path`` leads to the value at fault, relative to the model that found it; ``valid`` lists the values that would do (empty:
+    no closed list); ``because`` leads to the other value that plays a part, if there is one.
+    """
+
+    rule: str
+    path: tuple[str | int, ...]
+    message: str
+    valid: tuple[object, ...] = ()
+    because: tuple[str | int, ...] = ()
+
+
+class CrossFieldError(ValueError):
+    """Rules over several fields are broken: all of them at once, so that one run tells them all."""
+
+    def __init__(self, conflicts: Sequence[Conflict]) -> None:
+        super().__init__("; ".join(c.message for c in conflicts))
+        self.conflicts = tuple(conflicts)
+
+
+def refuse(conflicts: Sequence[Conflict]) -> None:
+    """Raise what validators found, if anything."""
+    if conflicts:
+        raise CrossFieldError(conflicts)
+
+
+def _unique(items: list[Any]) -> list[Any]:
+    refuse([Conflict("027", (i,), f"{item} is listed twice") for i, item in enumerate(items) if item in items[:i]])
+    return items
+
+
+# For lists whose entries are a set: `Annotated[list[...], UNIQUE, Field(...)]`.
+UNIQUE: Final = AfterValidator(_unique)
 
 
 class Model(BaseModel):
     """A part of a declaration: camelCase in YAML, no unknown key, no coercion (``"99"`` is not a number), immutable."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True)
-
-
-class CrossFieldError(ValueError):
-    """A rule over several fields is broken; carries the YAML path of the value at fault so that a finding can point at it.
-
-    ``path`` is relative to the model that raised it; ``valid`` lists the values that would do (empty: no closed list).
-    """
-
-    def __init__(self, path: tuple[str, ...], value: object, valid: tuple[object, ...], message: str) -> None:
-        super().__init__(message)
-        self.path, self.value, self.valid, self.message = path, value, valid, message
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )

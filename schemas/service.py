@@ -2,16 +2,32 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from schemas.allowed import EBPF_TYPES, INJECTED_LANGUAGES, PROFILE_TYPES, SAMPLE_RATE_HZ
-from schemas.base import ApiVersion, CrossFieldError, Model, Name, Positive, Slack
+from schemas.base import UNIQUE, ApiVersion, Conflict, Model, Name, Positive, Slack, form, refuse
 
 LabelKey = Annotated[
-    str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+    str,
+    form(
+        r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$",
+        "a Kubernetes label key: [prefix/]name, as in app.kubernetes.io/name",
+    ),
 ]
-LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")]
-RepositoryUrl = Annotated[str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+){2,}$")]
+LabelValue = Annotated[
+    str,
+    form(
+        r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$",
+        "a Kubernetes label value: at most 63 letters, digits, hyphens, dots and underscores",
+    ),
+]
+RepositoryUrl = Annotated[
+    str,
+    form(
+        r"^https://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+){2,}$",
+        "an https URL of a repository, without user, query and closing slash: https://git.example.com/acme/checkout",
+    ),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 ProfileType = Literal["cpu", "alloc", "mutex", "block", "goroutine", "wall", "offcpu"]
 
@@ -19,20 +35,32 @@ ProfileType = Literal["cpu", "alloc", "mutex", "block", "goroutine", "wall", "of
 class Metadata(Model):
     """Who the service is and who answers for it."""
 
-    name: Name = Field(description="Name of the service; profiles carry it as `service_name`.", examples=["checkout"])
-    team: Name = Field(description="Owning team: the folder the file lies in, and the tenant its profiles go to.")
+    name: Name = Field(
+        description="Name of the service, unique in the organisation and equal to the folder the file lies in; profiles "
+        "carry it as `service_name`.",
+        examples=["checkout"],
+    )
+    team: Name = Field(
+        description="Owning team: the folder above the service's, and the tenant its profiles go to.",
+        examples=["payments"],
+    )
     repository: RepositoryUrl = Field(
-        description="Git repository of the source; blame and the CI gate are bound to it.",
+        description="Git repository of the source; blame and the CI gate are bound to it. The host has to be one of the "
+        "organisation's `repositoryHosts`.",
         examples=["https://git.example.com/acme/checkout"],
     )
-    slack: Slack | None = Field(default=None, description="Channel for this service's alerts; the team's when absent.")
+    slack: Slack | None = Field(
+        default=None,
+        description="Channel for this service's alerts; the team's when absent.",
+        examples=["#payments-perf"],
+    )
 
 
 class Go(Model):
     """Go: profiles beyond CPU are scraped from net/http/pprof."""
 
     name: Literal["go"]
-    pprof_port: Port = Field(default=6060, description="Port of the pod that serves /debug/pprof.")
+    pprof_port: Port = Field(default=6060, description="Port of the pod that serves /debug/pprof.", examples=[6060])
 
 
 class Java(Model):
@@ -65,9 +93,11 @@ Language = Annotated[Go | Java | Node | Python | Native, Field(discriminator="na
 class Workload(Model):
     """Which pods are the service."""
 
-    namespace: Name = Field(description="Kubernetes namespace of the pods.")
+    namespace: Name = Field(description="Kubernetes namespace of the pods.", examples=["payments"])
     selector: dict[LabelKey, LabelValue] = Field(
-        min_length=1, description="Pod labels that select the pods, all of which must match.", examples=[{"app": "checkout"}]
+        min_length=1,
+        description="Pod labels that select the pods, all of which must match. No two services may select the same pods.",
+        examples=[{"app.kubernetes.io/name": "checkout"}],
     )
 
 
@@ -79,95 +109,174 @@ class Profiling(Model):
         ge=SAMPLE_RATE_HZ[0],
         le=SAMPLE_RATE_HZ[1],
         description="CPU samples per second and core: 99 is the default, 19 the cheap baseline tier, 0 is off. "
-        "The node agent thins its 99 Hz base rate per service; a change takes effect without a restart.",
+        "The node agent has one base rate of 99 Hz and thins it per service; a change takes effect without a restart.",
+        examples=[99, 19, 0],
     )
-    types: list[ProfileType] = Field(
-        default=["cpu"], min_length=1, description="Profile types; what each language can deliver is listed in the docs."
+    types: Annotated[list[ProfileType], UNIQUE] = Field(
+        default=["cpu"],
+        min_length=1,
+        description="Profile types. `cpu` and `offcpu` come from the node agent for every language; the others need what the "
+        "language's own profilers deliver: "
+        + "; ".join(
+            f"{language} {', '.join(t for t in types if t not in EBPF_TYPES)}"
+            for language, types in PROFILE_TYPES.items()
+            if set(types) - set(EBPF_TYPES)
+        )
+        + ".",
+        examples=[["cpu", "alloc"]],
     )
     cpu_source: Literal["ebpf", "agent"] = Field(
         default="ebpf",
         description="The one source of CPU profiles: `ebpf` (node agent) or `agent` (in-process). Two would count twice.",
+        examples=["ebpf"],
     )
 
 
 class Labels(Model):
     """Pod labels or annotations that version, commit and track are read from."""
 
-    version: LabelKey = Field(default="app.kubernetes.io/version", description="Holds the released version.")
-    git_ref: LabelKey = Field(default="flameplane.dev/git-ref", description="Holds the full 40-hex git commit.")
-    track: LabelKey = Field(default="flameplane.dev/track", description="Holds `stable` or `canary`.")
+    version: LabelKey = Field(
+        default="app.kubernetes.io/version",
+        description="Holds the released version.",
+        examples=["app.kubernetes.io/version"],
+    )
+    git_ref: LabelKey = Field(
+        default="flameplane.dev/git-ref",
+        description="Holds the full 40-hex git commit.",
+        examples=["flameplane.dev/git-ref"],
+    )
+    track: LabelKey = Field(
+        default="flameplane.dev/track",
+        description="Holds the track: by default `stable` or `canary`, see `gate`.",
+        examples=["flameplane.dev/track"],
+    )
 
 
 class Source(Model):
     """Where the source is, for blame and for owned self time."""
 
-    root_path: str = Field(default=".", min_length=1, description="Folder of the service inside its repository.")
-    own_prefixes: list[Annotated[str, StringConstraints(min_length=1)]] = Field(
-        default=[], description="Prefixes of function or package names that are the service's own code."
+    root_path: str = Field(
+        default=".",
+        min_length=1,
+        description="Folder of the service inside its repository.",
+        examples=["services/checkout"],
+    )
+    own_prefixes: Annotated[list[Annotated[str, Field(min_length=1)]], UNIQUE] = Field(
+        default=[],
+        description="Prefixes of function or package names that are the service's own code; blame and the gate weigh it more "
+        "than libraries.",
+        examples=[["git.example.com/acme/checkout"]],
     )
 
 
 class Requests(Model):
     """How many requests the service answers."""
 
-    query: str = Field(min_length=1, description="PromQL for requests per second; gives CPU per request.")
+    query: str = Field(
+        min_length=1,
+        description="PromQL for requests per second; gives CPU per request.",
+        examples=['sum(rate(http_requests_total{app="checkout"}[5m]))'],
+    )
 
 
 class TrackSelector(Model):
     """Pods of one side of a comparison."""
 
-    track: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")] = Field(description="Value of the track label.")
+    track: Annotated[str, form(r"^[a-z0-9-]{1,40}$", "1 to 40 lower-case letters, digits and hyphens")] = Field(
+        description="Value of the track label.", examples=["canary"]
+    )
 
 
 class Gate(Model):
     """The regression gate that judges every deploy."""
 
-    top_n: int = Field(default=5, ge=1, le=50, description="A new function among the first N by self CPU fails the gate.")
-    window_minutes: int = Field(default=5, ge=1, le=60, description="Length of the canary's profile, in minutes.")
-    mode: Literal["enforce", "warn", "off"] = Field(default="warn", description="`enforce` fails the deploy.")
-    baseline: TrackSelector = Field(default=TrackSelector(track="stable"), description="The version compared against.")
-    candidate: TrackSelector = Field(default=TrackSelector(track="canary"), description="The version under judgement.")
+    top_n: int = Field(
+        default=5,
+        ge=1,
+        le=50,
+        description="A new function among the first N by self CPU fails the gate.",
+        examples=[5],
+    )
+    window_minutes: int = Field(
+        default=5, ge=1, le=60, description="Length of the canary's profile, in minutes.", examples=[5]
+    )
+    mode: Literal["enforce", "warn", "off"] = Field(
+        default="warn",
+        description="`enforce` fails the deploy, `warn` only comments, `off` does neither.",
+        examples=["enforce"],
+    )
+    baseline: TrackSelector = Field(
+        default=TrackSelector(track="stable"),
+        description="The version compared against.",
+        examples=[{"track": "stable"}],
+    )
+    candidate: TrackSelector = Field(
+        default=TrackSelector(track="canary"),
+        description="The version under judgement.",
+        examples=[{"track": "canary"}],
+    )
 
 
 class Budget(Model):
     """Monthly ceilings; an alert goes out at 80 %."""
 
-    monthly_usd: Positive = Field(default=40, description="Ceiling of the profiling cost of the service, USD a month.")
-    stored_gb: Positive = Field(default=10, description="Ceiling of stored bytes (after compaction), GB a month.")
+    monthly_usd: Positive = Field(
+        default=40, description="Ceiling of the profiling cost of the service, USD a month.", examples=[40]
+    )
+    stored_gb: Positive = Field(
+        default=10,
+        description="Ceiling of the bytes that the service's profiles occupy in storage, after compaction, GB a month.",
+        examples=[10],
+    )
 
 
 class ServiceSpec(Model):
-    """The declaration itself. All but `language` and `workload` may come from the team's or the organisation's defaults."""
+    """The declaration itself. `profiling`, `labels`, `gate` and `budget` may come from the team's or the organisation's
+    defaults: maps merge key by key, lists are replaced.
+    """
 
-    language: Language
-    workload: Workload
-    profiling: Profiling = Profiling()
-    labels: Labels = Labels()
-    source: Source = Source()
-    requests: Requests | None = None
-    gate: Gate = Gate()
-    budget: Budget = Budget()
+    language: Language = Field(description="Runtime of the service; `name` decides which other keys there are.")
+    workload: Workload = Field(description="Which pods are the service.")
+    profiling: Profiling = Field(default=Profiling(), description="What is sampled, and how often.")
+    labels: Labels = Field(default=Labels(), description="Pod labels that version, commit and track are read from.")
+    source: Source = Field(default=Source(), description="Where the source is, for blame and for owned self time.")
+    requests: Requests | None = Field(default=None, description="How many requests it answers; gives CPU per request.")
+    gate: Gate = Field(default=Gate(), description="The regression gate that judges every deploy.")
+    budget: Budget = Field(default=Budget(), description="Monthly ceilings; an alert goes out at 80 %.")
 
     @model_validator(mode="after")
-    def _language_delivers_types(self) -> "ServiceSpec":
-        language, profiling = self.language.name, self.profiling
-        for t in profiling.types:
-            if t not in PROFILE_TYPES[language]:
-                raise CrossFieldError(("profiling", "types"), t, PROFILE_TYPES[language], f"{language} has no {t} profile")
+    def _fields_agree(self) -> "ServiceSpec":
+        language, profiling, gate = self.language.name, self.profiling, self.gate
+        conflicts = [
+            Conflict(
+                "030",
+                ("profiling", "types", i),
+                f"{language} has no {t} profile",
+                PROFILE_TYPES[language],
+                ("language", "name"),
+            )
+            for i, t in enumerate(profiling.types)
+            if t not in PROFILE_TYPES[language]
+        ]
         if profiling.cpu_source == "agent" and language == "native":
-            raise CrossFieldError(("profiling", "cpuSource"), "agent", ("ebpf",), "native services have no language agent")
-        if self.gate.baseline.track == self.gate.candidate.track:
-            raise CrossFieldError(("gate", "candidate", "track"), self.gate.candidate.track, (), "baseline and candidate are the same track")
+            message = "native services have no language agent that could deliver CPU profiles"
+            conflicts.append(Conflict("031", ("profiling", "cpuSource"), message, ("ebpf",), ("language", "name")))
+        if gate.baseline.track == gate.candidate.track:
+            message = f"baseline and candidate are both the track {gate.candidate.track}"
+            conflicts.append(
+                Conflict("032", ("gate", "candidate", "track"), message, (), ("gate", "baseline", "track"))
+            )
+        refuse(conflicts)
         return self
 
 
 class Service(Model):
-    """service.yaml, version 1."""
+    """service.yaml, version 1: how one service is profiled."""
 
-    api_version: ApiVersion
-    kind: Literal["Service"]
-    metadata: Metadata
-    spec: ServiceSpec
+    api_version: ApiVersion = Field(description="Version of this format.", examples=["flameplane.dev/v1"])
+    kind: Literal["Service"] = Field(description="This file declares a service.", examples=["Service"])
+    metadata: Metadata = Field(description="Who the service is and who answers for it.")
+    spec: ServiceSpec = Field(description="What is profiled, how, and within which limits.")
 
     @property
     def name(self) -> str:
@@ -184,4 +293,5 @@ class Service(Model):
         """Whether an agent goes into the pods: the language has one, and a type or the CPU source asks for it."""
         profiling = self.spec.profiling
         beyond = any(t not in EBPF_TYPES for t in profiling.types)
-        return self.spec.language.name in INJECTED_LANGUAGES and profiling.sample_rate_hz > 0 and (beyond or profiling.cpu_source == "agent")
+        asked = profiling.sample_rate_hz > 0 and (beyond or profiling.cpu_source == "agent")
+        return self.spec.language.name in INJECTED_LANGUAGES and asked

@@ -2,15 +2,23 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from schemas.base import CrossFieldError, Model, Name
+from schemas.base import Conflict, Model, Name, form, refuse
 
-HttpsUrl = Annotated[str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$")]
-HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$")]
-Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$")]
-Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(Mi|Gi|Ti)$")]
-Minor = Annotated[str, StringConstraints(pattern=r"^1\.[0-9]{2}$")]
+HttpsUrl = Annotated[
+    str, form(r"^https://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$", "an https URL: https://id.example.com/realm")
+]
+HttpUrl = Annotated[
+    str,
+    form(
+        r"^https?://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$",
+        "an http or https URL: http://tempo.observability:3200",
+    ),
+]
+Cidr = Annotated[str, form(r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$", "an address range: 10.0.0.0/16")]
+Quantity = Annotated[str, form(r"^[0-9]+(Mi|Gi|Ti)$", "a size in Mi, Gi or Ti: 20Gi")]
+Minor = Annotated[str, form(r"^1\.[0-9]{2}$", 'a minor version, in quotes: "1.36"')]
 
 
 class Cluster(Model):
@@ -19,11 +27,18 @@ class Cluster(Model):
     kubeconfig: str = Field(min_length=1, description="Path of the kubeconfig file; `~` is the home folder.")
     context: Name = Field(description="Context inside that file.")
     kubernetes_version: Minor = Field(description="Minor version of the API server; injection by policy needs 1.36.")
-    api_server: Cidr = Field(description="Address range of the API server, for the network policies of those who call it.")
+    api_server: Cidr = Field(
+        description="Address range of the API server, for the network policies of those who call it."
+    )
 
 
 class Images(Model):
-    registry: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$")] = Field(
+    registry: Annotated[
+        str,
+        form(
+            r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$", "a registry without https://: registry.example.com/flameplane"
+        ),
+    ] = Field(
         description="Where images are pulled from; digests come from images.lock. `localhost/flameplane`: built here, never pulled."
     )
 
@@ -40,10 +55,19 @@ class Injection(Model):
 class ObjectStorage(Model):
     """Where blocks are stored."""
 
-    kind: Literal["seaweedfs", "s3"] = Field(description="`seaweedfs` is deployed beside Pyroscope; `s3` exists already.")
-    endpoint: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?$")] = Field(description="host[:port]")
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
-    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    kind: Literal["seaweedfs", "s3"] = Field(
+        description="`seaweedfs` is deployed beside Pyroscope; `s3` exists already."
+    )
+    endpoint: Annotated[str, form(r"^[a-z0-9.-]+(:[0-9]+)?$", "host or host:port, without https://")] = Field(
+        description="host[:port]"
+    )
+    region: Annotated[str, form(r"^[a-z0-9-]+$", "lower-case letters, digits and hyphens")]
+    bucket: Annotated[
+        str,
+        form(
+            r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", "a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens"
+        ),
+    ]
     credentials_secret: Name | None = Field(
         default=None, description="Secret with access-key and secret-key; absent: the pod's own cloud identity is used."
     )
@@ -54,7 +78,9 @@ class Volumes(Model):
     storage_class: Name = Field(description="StorageClass of the metastore and, with seaweedfs, of the blocks.")
     metastore: Quantity
     blocks: Quantity | None = Field(default=None, description="Size of the seaweedfs volume.")
-    host_path: Annotated[str, StringConstraints(pattern=r"^/[a-z0-9/_-]+$")] | None = Field(
+    host_path: (
+        Annotated[str, form(r"^/[a-z0-9/_-]+$", "an absolute path in lower case: /var/lib/flameplane")] | None
+    ) = Field(
         default=None, description="Folder of the node for static volumes, where no provisioner is (environment local)."
     )
 
@@ -69,7 +95,7 @@ class Access(Model):
 
     issuer: HttpsUrl
     audience: Name
-    groups_claim: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:/.-]+$")] = "groups"
+    groups_claim: Annotated[str, form(r"^[A-Za-z0-9_:/.-]+$", "the name of a token claim: groups")] = "groups"
     replicas: int = Field(default=2, ge=1, le=20)
 
 
@@ -114,14 +140,23 @@ class Settings(Model):
     @model_validator(mode="after")
     def _fields_agree(self) -> "Settings":
         storage, local = self.backend.object_storage, self.environment == "local"
+        at = ("backend", "objectStorage")
+        conflicts = []
         if self.demo and not local:
-            raise CrossFieldError(("demo",), True, (False,), "demo workloads run in environment local only")
+            conflicts.append(Conflict("063", ("demo",), "demo workloads run in environment local only", (False,)))
         if storage.kind == "seaweedfs" and not local:
-            raise CrossFieldError(("backend", "objectStorage", "kind"), "seaweedfs", ("s3",), "seaweedfs is for environment local only")
+            conflicts.append(Conflict("064", (*at, "kind"), "seaweedfs is for environment local only", ("s3",)))
         if storage.kind == "s3" and storage.egress is None:
-            raise CrossFieldError(("backend", "objectStorage", "egress"), None, (), "s3 needs the address range of its endpoint")
-        if storage.kind == "seaweedfs" and (self.backend.volumes.blocks is None or storage.credentials_secret is None):
-            raise CrossFieldError(("backend", "volumes", "blocks"), None, (), "seaweedfs needs volumes.blocks and objectStorage.credentialsSecret")
-        if self.injection.enabled and tuple(map(int, self.cluster.kubernetes_version.split("."))) < (1, 36):
-            raise CrossFieldError(("cluster", "kubernetesVersion"), self.cluster.kubernetes_version, (), "injection by policy needs Kubernetes 1.36; set injection.enabled: false")
+            conflicts.append(Conflict("064", (*at, "egress"), "s3 needs the address range of its endpoint: egress"))
+        if storage.kind == "seaweedfs" and self.backend.volumes.blocks is None:
+            conflicts.append(
+                Conflict("064", ("backend", "volumes", "blocks"), "seaweedfs needs a volume: volumes.blocks")
+            )
+        if storage.kind == "seaweedfs" and storage.credentials_secret is None:
+            conflicts.append(Conflict("064", (*at, "credentialsSecret"), "seaweedfs needs its keys: credentialsSecret"))
+        version = self.cluster.kubernetes_version
+        if self.injection.enabled and int(version.removeprefix("1.")) < 36:
+            message = f"injection by policy needs Kubernetes 1.36, the cluster has {version}"
+            conflicts.append(Conflict("065", ("cluster", "kubernetesVersion"), message))
+        refuse(conflicts)
         return self

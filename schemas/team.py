@@ -2,55 +2,84 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, model_validator
 
 from schemas.allowed import RETENTION_DAYS, SAMPLE_RATE_HZ
-from schemas.base import ApiVersion, Model, Name, Positive, Slack
+from schemas.base import UNIQUE, ApiVersion, Conflict, Model, Name, Positive, Slack, form, refuse
 from schemas.service import Budget, Gate, Labels, Profiling
 
 Days = Annotated[int, Field(ge=RETENTION_DAYS[0], le=RETENTION_DAYS[1])]
-CodeOwner = Annotated[str, StringConstraints(pattern=r"^@[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$")]
-Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+CodeOwner = Annotated[
+    str, form(r"^@[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$", 'a code owner, in quotes: "@acme/payments" or "@jane"')
+]
+Host = Annotated[
+    str, form(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "a host name, without https:// and path: git.example.com")
+]
+Group = Annotated[str, Field(min_length=1)]
 
 
 class Retention(Model):
     """How long profiles are kept. Per team, since Pyroscope keeps it per tenant."""
 
-    fine_days: Days = Field(default=30, description="Days at full resolution.")
-    downsampled_days: Days = Field(default=90, description="Days as hourly profiles.")
+    fine_days: Days = Field(default=30, description="Days at full resolution.", examples=[30])
+    downsampled_days: Days = Field(
+        default=90, description="Days as hourly profiles, at least `fineDays`.", examples=[90]
+    )
+
+    @model_validator(mode="after")
+    def _downsampled_lasts_longer(self) -> "Retention":
+        if self.downsampled_days < self.fine_days:
+            message = (
+                f"hourly profiles are kept {self.downsampled_days} days, shorter than fine ones ({self.fine_days})"
+            )
+            refuse([Conflict("033", ("downsampledDays",), message, (), ("fineDays",))])
+        return self
 
 
 class Defaults(Model):
-    """Values for services that do not say otherwise: maps merge with the service's, lists replace."""
+    """Values for services that do not say otherwise: maps merge with the service's key by key, lists are replaced."""
 
-    profiling: Profiling | None = None
-    labels: Labels | None = None
-    gate: Gate | None = None
-    budget: Budget | None = None
+    profiling: Profiling | None = Field(default=None, description="What is sampled, and how often.")
+    labels: Labels | None = Field(default=None, description="Pod labels that version, commit and track are read from.")
+    gate: Gate | None = Field(default=None, description="The regression gate that judges every deploy.")
+    budget: Budget | None = Field(default=None, description="Monthly ceilings of a single service.")
 
 
 class TeamMetadata(Model):
-    name: Name = Field(description="Name of the team: its folder, and its tenant in the backend.")
-    slack: Slack = Field(description="Channel for the alerts of services that name none.")
-    owners: list[CodeOwner] = Field(min_length=1, description="Code owners who review the team's files.")
+    """Who the team is."""
+
+    name: Name = Field(
+        description="Name of the team: its folder below services/, and its tenant in the backend.",
+        examples=["payments"],
+    )
+    slack: Slack = Field(description="Channel for the alerts of services that name none.", examples=["#payments"])
+    owners: Annotated[list[CodeOwner], UNIQUE] = Field(
+        min_length=1, description="Code owners who review the team's files.", examples=[["@acme/payments"]]
+    )
 
 
 class TeamSpec(Model):
-    groups: list[Annotated[str, StringConstraints(min_length=1)]] = Field(
-        min_length=1, description="Groups of the identity provider whose members may read the team's profiles."
+    """What the team decides for all of its services."""
+
+    groups: Annotated[list[Group], UNIQUE] = Field(
+        min_length=1,
+        description="Groups of the identity provider whose members may read the team's profiles.",
+        examples=[["payments-engineers"]],
     )
-    retention: Retention = Retention()
-    monthly_usd: Positive = Field(default=500, description="Ceiling of the team's profiling cost, USD a month.")
-    defaults: Defaults = Defaults()
+    retention: Retention = Field(default=Retention(), description="How long the team's profiles are kept.")
+    monthly_usd: Positive = Field(
+        default=500, description="Ceiling of the team's profiling cost, USD a month.", examples=[500]
+    )
+    defaults: Defaults = Field(default=Defaults(), description="Values for services that do not say otherwise.")
 
 
 class Team(Model):
-    """_team.yaml, version 1."""
+    """_team.yaml, version 1: a team, its tenant and the defaults of its services."""
 
-    api_version: ApiVersion
-    kind: Literal["Team"]
-    metadata: TeamMetadata
-    spec: TeamSpec
+    api_version: ApiVersion = Field(description="Version of this format.", examples=["flameplane.dev/v1"])
+    kind: Literal["Team"] = Field(description="This file declares a team.", examples=["Team"])
+    metadata: TeamMetadata = Field(description="Who the team is.")
+    spec: TeamSpec = Field(description="What the team decides for all of its services.")
 
     @property
     def name(self) -> str:
@@ -61,33 +90,68 @@ class Team(Model):
 class Limits(Model):
     """Floors and ceilings that no team or service file can override."""
 
-    max_sample_rate_hz: int = Field(default=99, ge=SAMPLE_RATE_HZ[0], le=SAMPLE_RATE_HZ[1])
-    max_monthly_usd: Positive = Field(default=200, description="Highest budget a single service may declare.")
-    max_stored_gb: Positive = Field(default=10, description="Highest stored GB a month a single service may declare.")
-    min_fine_days: Days = 30
-    max_downsampled_days: Days = 90
-    gate_modes: list[Literal["enforce", "warn", "off"]] = Field(default=["enforce", "warn", "off"], min_length=1)
+    max_sample_rate_hz: int = Field(
+        default=99,
+        ge=SAMPLE_RATE_HZ[0],
+        le=SAMPLE_RATE_HZ[1],
+        description="Highest sampling rate a service may have.",
+        examples=[99],
+    )
+    max_monthly_usd: Positive = Field(
+        default=200, description="Highest budget a single service may declare, USD a month.", examples=[200]
+    )
+    max_stored_gb: Positive = Field(
+        default=10, description="Highest stored GB a month a single service may declare.", examples=[10]
+    )
+    min_fine_days: Days = Field(
+        default=30, description="Fewest days of full resolution a team may keep.", examples=[30]
+    )
+    max_downsampled_days: Days = Field(
+        default=90, description="Most days of hourly profiles a team may keep.", examples=[90]
+    )
+    gate_modes: Annotated[list[Literal["enforce", "warn", "off"]], UNIQUE] = Field(
+        default=["enforce", "warn", "off"],
+        min_length=1,
+        description="Modes of the gate that a service may choose.",
+        examples=[["enforce", "warn"]],
+    )
 
 
 class OrganisationMetadata(Model):
-    name: Name
+    """Who the organisation is."""
+
+    name: Name = Field(description="Name of the organisation.", examples=["acme"])
 
 
 class OrganisationSpec(Model):
-    repository_hosts: list[Host] = Field(min_length=1, description="Git hosts that service repositories may live on.")
-    excluded_namespaces: list[Name] = Field(default=[], description="Namespaces whose processes are never sampled.")
-    platform_groups: list[Annotated[str, StringConstraints(min_length=1)]] = Field(
-        min_length=1, description="Groups of the identity provider whose members run the platform."
+    """What the organisation decides for everybody."""
+
+    repository_hosts: Annotated[list[Host], UNIQUE] = Field(
+        min_length=1, description="Git hosts that service repositories may live on.", examples=[["git.example.com"]]
     )
-    monthly_usd: Positive = Field(default=5000, description="Ceiling of the whole platform's cost, USD a month.")
-    defaults: Defaults = Defaults()
-    limits: Limits = Limits()
+    excluded_namespaces: Annotated[list[Name], UNIQUE] = Field(
+        default=[], description="Namespaces whose processes are never sampled.", examples=[["vault"]]
+    )
+    platform_groups: Annotated[list[Group], UNIQUE] = Field(
+        min_length=1,
+        description="Groups of the identity provider whose members run the platform.",
+        examples=[["platform-engineers"]],
+    )
+    monthly_usd: Positive = Field(
+        default=5000, description="Ceiling of the whole platform's cost, USD a month.", examples=[5000]
+    )
+    defaults: Defaults = Field(
+        default=Defaults(), description="Values for services whose file and team do not say otherwise."
+    )
+    limits: Limits = Field(
+        default=Limits(), description="Floors and ceilings that no team or service file can override."
+    )
 
 
 class Organisation(Model):
-    """_org.yaml, version 1."""
+    """_org.yaml, version 1: the organisation's defaults, floors and ceilings."""
 
-    api_version: ApiVersion
-    kind: Literal["Organisation"]
-    metadata: OrganisationMetadata
-    spec: OrganisationSpec
+    api_version: ApiVersion = Field(description="Version of this format.", examples=["flameplane.dev/v1"])
+    kind: Literal["Organisation"] = Field(description="This file declares the organisation.", examples=["Organisation"])
+    metadata: OrganisationMetadata = Field(description="Who the organisation is.")
+    spec: OrganisationSpec = Field(description="What the organisation decides for everybody.")

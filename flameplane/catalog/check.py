@@ -1,0 +1,195 @@
+"""Checks a tree against a model: pydantic's errors become findings, one per mistake, at the place of the mistake."""
+
+import re
+import typing
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from flameplane.catalog import shape, unknown
+from flameplane.catalog.report import Report
+from flameplane.catalog.suggest import closest, reformed
+from flameplane.catalog.tree import Node, Path, show_path
+from flameplane.findings import Location
+from schemas.base import FORMS, CrossFieldError
+
+M = TypeVar("M", bound=BaseModel)
+
+_TYPES = {
+    "int_type",
+    "int_from_float",
+    "float_type",
+    "string_type",
+    "bool_type",
+    "list_type",
+    "dict_type",
+    "model_type",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "has to be more than"),
+    "greater_than_equal": ("ge", "has to be at least"),
+    "less_than": ("lt", "has to be less than"),
+    "less_than_equal": ("le", "has to be at most"),
+}
+
+
+def check(model: type[M], root: Node, report: Report, only: str | None = None) -> M | None:
+    """The tree as a model, or None; every mistake is told in ``report``.
+
+    Unknown keys are told first, then read as what was meant or left out: so neither the absence of the key that was meant nor
+    what is wrong below it gets lost or told twice. With ``only`` (a file), what lies in other files is not repeated, since
+    those files are checked by themselves; conflicts between files are told all the same.
+    """
+    while True:
+        try:
+            return model.model_validate(root.data(), by_alias=True, by_name=False)
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+        strays = [e for e in errors if e["type"] == "extra_forbidden"]
+        if not strays:
+            break
+        for e in strays:
+            root = unknown.key(model, shape.resolve(model, e["loc"])[0], root, report, only)
+    for e in errors:
+        _Mistake(model, e, root, report, only).tell()
+    return None
+
+
+class _Mistake:
+    """One error of pydantic's and what there is to say about it."""
+
+    def __init__(
+        self, model: type[BaseModel], error: ErrorDetails, root: Node, report: Report, only: str | None
+    ) -> None:
+        self.model, self.error, self.root, self.report, self.only = model, error, root, report, only
+        self.context: dict[str, Any] = error.get("ctx", {})
+        self.path, self.annotation = shape.resolve(model, error["loc"])
+        self.node = root.nearest(self.path)
+        self.label = show_path(self.path) or "the file"
+
+    def tell(self) -> None:
+        """Report it under the rule that fits."""
+        what = self.error["type"]
+        if what == "value_error" and isinstance(self.context.get("error"), CrossFieldError):
+            self._conflicts(self.context["error"])
+        elif what == "missing":
+            self._missing(self.path)
+        elif what == "union_tag_not_found":
+            self._missing((*self.path, "name"))
+        elif what == "union_tag_invalid":
+            valid = tuple(t for m in shape.models(self.annotation) if (t := shape.tag(m)))
+            name = self.root.nearest((*self.path, "name"))
+            self._not_allowed(f"unknown {self.path[-1]} {_shown(name)}", name.at, name.value, valid)
+        elif what == "literal_error":
+            valid = tuple(str(v) for v in typing.get_args(self.annotation))
+            self._not_allowed(f"{self.label} is {_shown(self.node)}", self.node.where, self.node.value, valid)
+        elif what in _BOUNDS:
+            bound, words = _BOUNDS[what]
+            self._add(
+                "024",
+                f"{self.label} is {_shown(self.node)}; it {words} {_number(self.context[bound])}",
+                valid=self._range(),
+            )
+        elif what in ("string_pattern_mismatch", "string_too_short"):
+            self._form()
+        elif what == "too_short":
+            self._add("026", f"{self.label} is empty")
+        else:
+            self._type(self.error["msg"] if what not in _TYPES and what != "model_attributes_type" else "")
+
+    def _add(self, number: str, message: str, at: Location | None = None, **more: Any) -> None:
+        at = at or self.node.where
+        if self.only in (None, at.file):
+            self.report.add(number, message, at, **more)
+
+    def _conflicts(self, error: CrossFieldError) -> None:
+        for conflict in error.conflicts:
+            at = self.root.nearest((*self.path, *conflict.path)).where
+            because = self.root.find((*self.path, *conflict.because)) if conflict.because else None
+            related = (because.where,) if because and because.where != at else ()
+            self.report.add(
+                conflict.rule, conflict.message, at, valid=tuple(_number(v) for v in conflict.valid), related=related
+            )
+
+    def _missing(self, path: Path) -> None:
+        """Point at the key that should hold it, and show what to write."""
+        _, annotation = shape.resolve(self.model, tuple(path[:-1]))
+        owner = next(iter(shape.models(annotation)), None)
+        info = shape.field_of(owner, str(path[-1])) if owner else None
+        fix = "Add:\n" + shape.snippet(path, shape.example(info) if info else None)
+        self._add("021", f"{show_path(path)} is missing", self.root.nearest(path[:-1]).where, fix=fix)
+
+    def _not_allowed(self, message: str, at: Location, value: Any, valid: tuple[str, ...]) -> None:
+        guess = closest(str(value), valid)
+        self._add(
+            "023",
+            f"{message}; one of {', '.join(valid)}",
+            at,
+            valid=valid,
+            fix=f"Did you mean {guess}?" if guess else "",
+        )
+
+    def _range(self) -> tuple[str, ...]:
+        """Both ends of the range, if it has two."""
+        _, annotation = shape.resolve(self.model, self.path[:-1])
+        owner = next(iter(shape.models(annotation)), None)
+        info = shape.field_of(owner, str(self.path[-1])) if owner else None
+        ends = {k: getattr(m, k) for m in (info.metadata if info else []) for k in ("ge", "le") if hasattr(m, k)}
+        return (f"{ends['ge']} to {ends['le']}",) if len(ends) == 2 else ()
+
+    def _form(self) -> None:
+        if self.error["type"] == "string_too_short":
+            self._add("025", f"{self.label} is empty")
+            return
+        pattern = self.context["pattern"]
+        is_key = self.error["loc"][-1] == "[key]"
+        value = str(self.path[-1] if is_key else self.node.value)
+        at = (self.node.key if is_key else None) or self.node.where
+        label = (
+            f"the key {value} of {show_path(self.path[:-1])}" if is_key else f'{self.label} is "{_cut(value)}", which'
+        )
+        guess = reformed(value, pattern)
+        fix = f"Write {shape.inline(guess)}" if guess else ""
+        self._add("025", f"{label} is not in the form: {FORMS.get(pattern, pattern)}", at, fix=fix)
+
+    def _type(self, reason: str) -> None:
+        wanted = shape.kind(self.annotation)
+        fix, text = "", self.node.text
+        key = str(self.path[-1]) if self.path else ""
+        if wanted == "text" and self.node.plain:
+            fix = f'Quote it: "{text}"'
+        elif (
+            wanted in ("a whole number", "a number")
+            and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text)
+            and not self.node.plain
+        ):
+            fix = f"Write it without quotes: {text}"
+        elif wanted == "a whole number" and isinstance(self.node.value, float) and self.node.value.is_integer():
+            fix = f"Write {int(self.node.value)}"
+        elif wanted == "a list" and text:
+            fix = f"Write it as a list: {key}: [{shape.inline(self.node.value)}]"
+        elif len(shape.models(self.annotation)) > 1 and text:
+            fix = f"Write {key}: {{name: {text}}}"
+        self._add("022", f"{self.label} is {_shown(self.node)}; it has to be {reason or wanted}", fix=fix)
+
+
+def _shown(node: Node) -> str:
+    match node.value:
+        case dict():
+            return "a map"
+        case list():
+            return "a list"
+        case str():
+            return f'"{_cut(node.value)}"'
+        case _:
+            return node.text or str(node.value)
+
+
+def _cut(text: str) -> str:
+    text = text.replace("\n", " ")
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _number(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

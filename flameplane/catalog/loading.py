@@ -1,0 +1,135 @@
+"""Reads services/: organisation defaults, then team defaults, then the service; maps merge, lists are replaced."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flameplane.catalog import files as layout
+from flameplane.catalog import places, shape
+from flameplane.catalog.check import check
+from flameplane.catalog.limits import Limiter
+from flameplane.catalog.report import Report
+from flameplane.catalog.sources import Sources
+from flameplane.catalog.strict import read
+from flameplane.catalog.tree import Node, merge
+from flameplane.findings import Finding, Location, in_order
+from schemas.catalog import Catalog
+from schemas.service import Service
+from schemas.team import Defaults, Organisation, Team
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The catalog, or None when anything is wrong; what is wrong; where every value came from."""
+
+    catalog: Catalog | None
+    findings: list[Finding]
+    sources: Sources
+
+
+def load(root: Path, services: Path | None = None) -> Loaded:
+    """Everything below ``services`` (by default ``root/services``), checked and with inheritance applied."""
+    return _Loader(root, services or root / "services").load()
+
+
+class _Loader:
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.root, self.folder = root.resolve(), folder.resolve()
+        self.report = Report("SVC")
+        self.sources = Sources()
+        self.files = layout.Files()
+
+    def load(self) -> Loaded:
+        here = layout.relative(self.folder, self.root)
+        if not self.folder.is_dir():
+            self.report.add("052", f"there is no folder {here}", Location(here, 1, 1))
+            return Loaded(None, self.report.findings, self.sources)
+        self.files = layout.collect(self.root, self.folder, self.report)
+        organisation, organisation_tree = self._organisation(here)
+        teams = list(self._teams(organisation, organisation_tree))
+        services = list(self._services(organisation, organisation_tree))
+        places.apart(services, self.report)
+        if not self.files.services:
+            self.report.add("052", f"{here} declares no service", Location(f"{here}/{layout.ORGANISATION}", 1, 1))
+        findings = in_order(self.report.findings)
+        if findings or organisation is None:
+            return Loaded(None, findings, self.sources)
+        catalog = Catalog(
+            organisation,
+            tuple(sorted(teams, key=lambda t: t.name)),
+            tuple(sorted((service for service, _ in services), key=lambda s: s.name)),
+        )
+        return Loaded(catalog, [], self.sources)
+
+    def _organisation(self, here: str) -> tuple[Organisation | None, Node | None]:
+        if self.files.organisation is None:
+            name = f"{here}/{layout.ORGANISATION}"
+            self.report.add("051", f"{name} is missing", Location(name, 1, 1))
+            return None, None
+        name = self.files.names[self.files.organisation]
+        tree = read(self.files.organisation, name, self.report)
+        organisation = check(Organisation, tree, self.report) if tree else None
+        if tree and organisation:
+            self.sources.add("organisation", organisation.metadata.name, name, tree)
+            self.limiter = Limiter(organisation, tree, self.report)
+        return organisation, tree
+
+    def _teams(self, organisation: Organisation | None, organisation_tree: Node | None) -> Iterator[Team]:
+        self.team_trees: dict[str, Node] = {}
+        for folder, path in self.files.teams.items():
+            name = self.files.names[path]
+            tree = read(path, name, self.report)
+            if tree is None:
+                continue
+            self.team_trees[folder] = tree
+            team = check(Team, tree, self.report)
+            if team is None:
+                continue
+            places.team_agrees(team, tree, folder, self.report)
+            if organisation:
+                self.limiter.team(team, tree)
+            self.sources.add("team", team.name, name, tree)
+            yield team
+
+    def _services(
+        self, organisation: Organisation | None, organisation_tree: Node | None
+    ) -> Iterator[tuple[Service, Node]]:
+        told: set[str] = set()
+        for (team, folder), path in self.files.services.items():
+            name = self.files.names[path]
+            if team not in self.files.teams and team not in told:
+                told.add(team)
+                message = f"the team folder {team} has no {layout.TEAM}"
+                self.report.add("045", message, Location(name, 1, 1), fix=f"Add services/{team}/{layout.TEAM}.")
+            tree = read(path, name, self.report)
+            if tree is None:
+                continue
+            tree = _inherit(tree, self.team_trees.get(team), organisation_tree)
+            service = check(Service, tree, self.report, only=name)
+            if service is None:
+                continue
+            self.sources.add("service", service.name, name, tree)
+            if organisation:
+                places.service_agrees(service, tree, (team, folder), organisation, self.report)
+                self.limiter.service(service, tree)
+            yield service, tree
+
+
+def _inherit(service: Node, team: Node | None, organisation: Node | None) -> Node:
+    """The service's tree with what team and organisation set as defaults; inherited nodes keep their own places."""
+    spec = service.child("spec")
+    if not (isinstance(service.value, dict) and spec and isinstance(spec.value, dict)):
+        return service
+    sections = dict(spec.value)
+    for section in shape.fields(Defaults):
+        inherited: Node | None = None
+        for level in (organisation, team):
+            if (node := level.find(("spec", "defaults", section)) if level else None) and isinstance(node.value, dict):
+                inherited = merge(inherited, node)
+        if (effective := merge(inherited, sections.get(section))) is not None:
+            sections[section] = effective
+    top = {**service.value, "spec": replace(spec, value=sections)}
+    metadata, slack = service.child("metadata"), team.find(("metadata", "slack")) if team else None
+    if metadata and isinstance(metadata.value, dict) and slack:
+        top["metadata"] = replace(metadata, value={"slack": slack, **metadata.value})
+    return replace(service, value=top)

@@ -1,0 +1,129 @@
+"""Settings of one environment: ``stacks/Pulumi.<environment>.yaml`` read strictly, or values that Pulumi has read already."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flameplane.catalog.check import check
+from flameplane.catalog.files import relative
+from flameplane.catalog.report import Report
+from flameplane.catalog.sources import Sources
+from flameplane.catalog.strict import read
+from flameplane.catalog.suggest import closest
+from flameplane.catalog.tree import Node, graft, show_path
+from flameplane.catalog.tree import Path as KeyPath
+from flameplane.findings import Finding, Location, in_order
+from schemas.settings import Settings
+
+PROJECT = "flameplane"
+FOLDER = "stacks"
+# Keys that Pulumi itself writes beside `config`.
+_PULUMI_KEYS = ("config", "secretsprovider", "encryptionsalt", "encryptedkey", "environment")
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """The settings, or None when anything is wrong; what is wrong; where every value came from (kind ``settings``)."""
+
+    settings: Settings | None
+    findings: list[Finding]
+    sources: Sources
+
+
+def load_settings(root: Path, stack: str) -> LoadedSettings:
+    """The settings file of ``stack``."""
+    path = root / FOLDER / f"Pulumi.{stack}.yaml"
+    name = f"{FOLDER}/{path.name}"
+    report = Report("SET")
+    if not path.is_file():
+        known = stacks(root)
+        guess = closest(stack, known)
+        fix = f"Did you mean {guess}?" if guess else f"Add {name}."
+        report.add("066", f"there is no {name}", Location(name, 1, 1), valid=tuple(known), fix=fix)
+        return LoadedSettings(None, report.findings, Sources())
+    tree = read(path, name, report)
+    values = _values(tree, report) if tree else None
+    return _checked(values, name, stack, report)
+
+
+def check_settings(values: Mapping[str, Any], file: Path, root: Path) -> LoadedSettings:
+    """Values that Pulumi has read (``{"cluster": {...}, ...}``), checked as `load_settings` does; ``file`` is their stack file.
+
+    Places are taken from the file as far as it has the value; values may also come from ``pulumi config set`` or ``--config``.
+    """
+    root, file = root.resolve(), file.resolve()
+    name = relative(file, root)
+    report = Report("SET")
+    written = read(file, name, report) if file.is_file() else None
+    like = _values(written, report) if written else None
+    return _checked(graft(dict(values), like, Location(name, 1, 1)), name, _stack(file), report)
+
+
+def stacks(root: Path) -> list[str]:
+    """Names of the environments that have a settings file."""
+    return sorted(_stack(p) for p in (root / FOLDER).glob("Pulumi.*.yaml"))
+
+
+def _stack(file: Path) -> str:
+    return file.name.removeprefix("Pulumi.").removesuffix(".yaml")
+
+
+def _values(tree: Node, report: Report) -> Node | None:
+    """``config`` without the project's prefix: the settings as the model has them."""
+    if not isinstance(tree.value, dict):
+        report.add("022", "a settings file is a map with the key config", tree.where)
+        return None
+    for key, node in tree.value.items():
+        if key not in _PULUMI_KEYS:
+            guess = closest(key, _PULUMI_KEYS)
+            report.add(
+                "020", f"unknown key {key}", node.key, valid=("config",), fix=f"Did you mean {guess}?" if guess else ""
+            )
+    config = tree.child("config")
+    if config is None or not isinstance(config.value, dict):
+        at = config.where if config else tree.where
+        report.add("021", "config is missing", at, fix=f"Add:\nconfig:\n  {PROJECT}:environment: dev")
+        return None
+    values: dict[str, Node] = {}
+    for key, node in config.value.items():
+        prefix, _, name = key.partition(":")
+        if not name or prefix not in (PROJECT, "pulumi"):
+            guess = closest(prefix, (PROJECT, "pulumi")) or PROJECT
+            fix = f"Write {guess}:{name or prefix}"
+            report.add("020", f"unknown key {key}: settings are {PROJECT}:<name>", node.key, fix=fix)
+        elif prefix == PROJECT:
+            values[name] = node
+    _default_provider(config, report)
+    return replace(config, value=values)
+
+
+def _default_provider(config: Node, report: Report) -> None:
+    node = config.child("pulumi:disable-default-providers")
+    if node is None or "kubernetes" not in (node.data() if isinstance(node.value, list) else ()):
+        at = node.where if node else config.where
+        report.add("062", "the default Kubernetes provider is not disabled", at)
+
+
+def _hides_secret(node: Node, path: KeyPath, report: Report) -> bool:
+    """Whether there are ``secure: ...`` values, which ``pulumi config set --secret`` writes; each is reported."""
+    if not isinstance(node.value, dict):
+        return False
+    if (secure := node.value.get("secure")) and path:
+        report.add("060", f"{show_path(path)} is an encrypted value; settings only ever name secrets", secure.key)
+        return True
+    return any([_hides_secret(child, (*path, key), report) for key, child in node.value.items()])
+
+
+def _checked(values: Node | None, name: str, stack: str, report: Report) -> LoadedSettings:
+    sources = Sources()
+    settings: Settings | None = None
+    if values and not _hides_secret(values, (), report):
+        sources.add("settings", stack, name, values)
+        settings = check(Settings, values, report)
+    if values and settings and settings.environment != stack:
+        at = values.nearest(("environment",)).where
+        message = f"environment is {settings.environment} in the file of {stack}"
+        report.add("061", message, at, valid=(stack,), fix=f"Write {stack}")
+    findings = in_order(report.findings)
+    return LoadedSettings(None if findings else settings, findings, sources)

@@ -1,0 +1,287 @@
+"""The strict YAML reader: only what every YAML reader understands alike, each value with its place, never a traceback.
+
+YAML as libraries read it loses duplicate keys without a word, turns ``on`` into true and ``12:30`` into 750. What readers
+disagree on is refused here with the reason and the fix, so that a file means what it looks like.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from flameplane.catalog.report import Report
+from flameplane.catalog.tree import Node
+from flameplane.findings import Location
+
+MAX_BYTES = 1_000_000  # a service file has about 2,000
+MAX_DEPTH = 24  # the models nest 6 deep; guards the recursion below
+MAX_DIGITS = 18  # fits a 64-bit integer and a float
+
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)\.[0-9]+")
+# What YAML 1.1, YAML 1.2 and JSON do not read alike: word, and what it could be taken for.
+_AMBIGUOUS = (
+    (re.compile(r"(?i)y|n|yes|no|on|off"), "a truth value in YAML 1.1 and text in YAML 1.2"),
+    (re.compile(r"[-+]?0[0-9_]+"), "an octal number to some YAML readers and decimal to others"),
+    (re.compile(r"(?i)[-+]?0[box][0-9a-f_]+"), "a number to some YAML readers only"),
+    (re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"), "a base-60 number in YAML 1.1 and text in YAML 1.2"),
+    (re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?"), "a number in YAML 1.1 and text in YAML 1.2"),
+    (
+        re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+"),
+        "a number to some YAML readers and text to others",
+    ),
+    (re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.)"), "a number to some YAML readers and text to others"),
+    (re.compile(r"(?i)[-+]?\.inf|\.nan"), "no number that JSON has"),
+    (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?"), "a date to some YAML readers and text to others"),
+)
+_HINTS = (
+    ("mapping values are not allowed", 'quote a value that holds ": "; otherwise check the indentation'),
+    ("could not find expected ':'", 'a key is followed by ": " and its value'),
+    ("cannot start any token", "quote a value that starts with @, `, % or a tab"),
+    ("did not find expected key", "lines of one map start in the same column"),
+    ("did not find expected '-' indicator", "entries of one list start in the same column"),
+    ("found unexpected end of stream", "close the quote"),
+    ("did not find expected ',' or", "close the bracket"),
+)
+
+
+def read(path: Path, name: str, report: Report) -> Node | None:
+    """The file as a tree, or None with the reason in ``report``; ``name`` is what findings call the file."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        report.add(
+            "001", f"cannot be read: {error.strerror or error}", Location(name, 1, 1), fix="Make it a readable file."
+        )
+        return None
+    return parse(data, name, report)
+
+
+def parse(data: bytes, name: str, report: Report) -> Node | None:
+    """Bytes of a file as a tree, or None with the reason in ``report``."""
+    start = Location(name, 1, 1)
+    if len(data) > MAX_BYTES:
+        report.add("001", f"has {len(data):,} bytes, more than the {MAX_BYTES:,} that are read", start)
+        return None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", errors="replace")
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        report.add("001", f"is not UTF-8: byte 0x{data[error.start]:02x}", Location(name, line, column))
+        return None
+    if _has_tabs(text, name, report):
+        return None
+    try:
+        return _Builder(text, name, report).document()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        report.add("001", f"holds the control character U+{_code(error.character):04X}", Location(name, line, 1))
+    except yaml.MarkedYAMLError as error:
+        _syntax_error(error, text, name, report)
+    return None
+
+
+def _code(character: Any) -> int:
+    return character if isinstance(character, int) else ord(character[:1] or b"\0")
+
+
+def _has_tabs(text: str, name: str, report: Report) -> bool:
+    """Report the first tab in an indentation; further ones are the same mistake."""
+    if found := re.search(r"^ *(\t)", text, re.MULTILINE):
+        line = text.count("\n", 0, found.start(1)) + 1
+        column = found.start(1) - found.start() + 1
+        report.add("004", "a tab in the indentation", Location(name, line, column, column + 1))
+    return found is not None
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, text: str, name: str, report: Report) -> None:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    last = max(1, len(text.splitlines()))
+    if line > last:  # the parser noticed at the end of the file: point at the last line
+        line, column = last, 1
+    problem = error.problem or "syntax error"
+    fix = next((hint for part, hint in _HINTS if part in problem), "")
+    context = f" ({error.context})" if error.context else ""
+    report.add("002", f"not valid YAML: {problem}{context}", Location(name, line, column), fix=fix)
+
+
+class _Stop(Exception):
+    """The rest of the file is not worth reading; the reason is in the report."""
+
+
+class _Builder:
+    """Builds the tree from the parser's events: only these still tell anchors, tags and quotes apart."""
+
+    def __init__(self, text: str, name: str, report: Report) -> None:
+        self.lines = text.splitlines()
+        self.name, self.report = name, report
+        self.events: Iterator[Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self.shared: list[tuple[str, Location]] = []  # anchors, aliases and merge keys, in order
+
+    def document(self) -> Node | None:
+        """The only document of the file."""
+        root: Node | None = None
+        documents = 0
+        try:
+            for event in self.events:
+                if isinstance(event, DocumentStartEvent):
+                    documents += 1
+                    if documents > 1:
+                        self.report.add("005", "a second document starts here", self._at(event))
+                        return root
+                    if event.version or event.tags:
+                        self.report.add("008", "a directive (%)", Location(self.name, 1, 1), fix="Delete the line.")
+                elif isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent | AliasEvent):
+                    root = self._node(event, None, 0)
+        except _Stop:
+            return None
+        if self.shared:
+            (what, at), *others = self.shared
+            self.report.add("007", what, at, related=tuple(place for _, place in others))
+        if root is None or root.value is None:
+            self.report.add("003", "the file declares nothing", Location(self.name, 1, 1))
+            return None
+        return root
+
+    def _at(self, event: Event) -> Location:
+        """Place of an event; it ends where its first line ends."""
+        start, end = event.start_mark, event.end_mark
+        line, column = start.line + 1, start.column + 1
+        if end.line == start.line:
+            return Location(self.name, line, column, max(end.column, column) + 1)
+        return Location(self.name, line, column)
+
+    def _node(self, event: Event, key: Location | None, depth: int) -> Node:
+        at = self._at(event)
+        if depth > MAX_DEPTH:
+            self.report.add("002", f"nested more than {MAX_DEPTH} levels deep", at, fix="Flatten it.")
+            raise _Stop
+        if isinstance(event, AliasEvent):
+            self.shared.append((f"an alias (*{event.anchor})", at))
+            self.report.spoil(at)
+            return Node("", at, key)
+        self._refuse_marks(event, at)
+        if isinstance(event, MappingStartEvent):
+            return self._mapping(at, key, depth)
+        if isinstance(event, SequenceStartEvent):
+            items = []
+            while not isinstance(event := next(self.events), SequenceEndEvent):
+                items.append(self._node(event, None, depth + 1))
+            return Node(items, Location(self.name, at.line, at.column), key)
+        assert isinstance(event, ScalarEvent)
+        return self._scalar(event, at, key, in_list=key is None and depth > 0)
+
+    def _refuse_marks(self, event: Any, at: Location) -> None:
+        """Anchors and explicit tags. The value itself is still read, so that other mistakes in it are told too."""
+        if event.anchor:
+            self.shared.append((f"an anchor (&{event.anchor})", at))
+        if event.tag:
+            shown = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self.report.add("008", f"a tag ({shown})", at, spoils=True)
+
+    def _mapping(self, at: Location, key: Location | None, depth: int) -> Node:
+        items: dict[str, Node] = {}
+        while not isinstance(event := next(self.events), MappingEndEvent):
+            key_at = self._at(event)
+            name = self._key(event, key_at, depth)
+            value = self._node(next(self.events), key_at, depth + 1)
+            if name is None:
+                continue
+            if name in items:
+                first = items[name].key
+                assert first
+                self.report.add(
+                    "006", f'the key "{name}" is written twice, first in line {first.line}', key_at, related=(first,)
+                )
+                continue
+            if value.value is None and value.plain:
+                self._no_value(name, value, key_at)
+            items[name] = value
+        return Node(items, Location(self.name, at.line, at.column), key)
+
+    def _key(self, event: Event, at: Location, depth: int) -> str | None:
+        """Name of a key, or None when it is no usable one."""
+        if not isinstance(event, ScalarEvent):
+            self._node(event, None, depth + 1)
+            self.report.add("010", "the key is not text", at)
+            return None
+        self._refuse_marks(event, at)
+        if event.implicit[0] and event.value == "<<":
+            self.shared.append(("a merge key (<<)", at))
+            return None
+        if event.implicit[0]:
+            for pattern, reading in _AMBIGUOUS:
+                if pattern.fullmatch(event.value):
+                    self.report.add("009", f"the key {event.value} is {reading}", at, fix=f'Quote it: "{event.value}":')
+                    return event.value
+            if not isinstance(_plain(event.value), str):
+                self.report.add(
+                    "010", f"the key {event.value or '(empty)'} is not text", at, fix=f'Quote it: "{event.value}":'
+                )
+        return event.value
+
+    def _scalar(self, event: ScalarEvent, at: Location, key: Location | None, in_list: bool) -> Node:
+        text = event.value
+        if not event.implicit[0]:
+            return Node(text, at, key, text)
+        for pattern, reading in _AMBIGUOUS:
+            if pattern.fullmatch(text):
+                self.report.add("009", f"{text} is {reading}", at, fix=_unambiguous(text), spoils=True)
+                return Node(text, at, key, text, plain=True)
+        if len(text) > MAX_DIGITS and (_INTEGER.fullmatch(text) or _DECIMAL.fullmatch(text)):
+            self.report.add("009", "a number with so many digits is not read alike everywhere", at, spoils=True)
+            return Node(text, at, key, text, plain=True)
+        value = _plain(text)
+        if in_list and value is None:
+            self.report.add(
+                "011", "an entry without a value", at, fix="Write a value or delete the entry.", spoils=True
+            )
+        return Node(value, at, key, text, plain=True)
+
+    def _no_value(self, name: str, value: Node, key_at: Location) -> None:
+        """``key:`` with nothing behind it. A ``#`` behind it is a common slip: the value was read as a comment."""
+        line = self.lines[key_at.line - 1] if key_at.line <= len(self.lines) else ""
+        rest = line[key_at.column - 1 + len(name) :].strip(" :\"'")
+        slip = re.match(r"#[^\s#]\S*", rest)
+        fix = f'Quote it, since # starts a comment: {name}: "{slip[0]}"' if slip else ""
+        self.report.add("011", f"{name} has no value", key_at, fix=fix)
+        self.report.spoil(value.at)
+
+
+def _plain(text: str) -> str | int | float | bool | None:
+    """A scalar without quotes as YAML 1.2 reads it, as far as all versions agree."""
+    if text in ("", "~", "null", "Null", "NULL"):
+        return None
+    if text in ("true", "True", "TRUE"):
+        return True
+    if text in ("false", "False", "FALSE"):
+        return False
+    if len(text) <= MAX_DIGITS:
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        if _DECIMAL.fullmatch(text):
+            return float(text)
+    return text
+
+
+def _unambiguous(text: str) -> str:
+    word = text.lower()
+    if word in ("y", "yes", "on", "n", "no", "off"):
+        return f'Write {"true" if word in ("y", "yes", "on") else "false"}, or quote it if it is text: "{text}"'
+    if re.fullmatch(r"[-+]?[0-9_]+", text) and (digits := text.replace("_", "").lstrip("+-0")):
+        return f'Write {digits}, or quote it if it is text: "{text}"'
+    return f'Quote it if it is text: "{text}"; else write a plain decimal number.'

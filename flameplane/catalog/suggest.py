@@ -1,0 +1,49 @@
+"""Guesses at what was meant: did-you-mean for names, and a corrected form for text."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from rapidfuzz import process
+from rapidfuzz.distance import JaroWinkler
+
+# Names people use for what is declared under another name.
+_ALSO_CALLED = {
+    "golang": "go", "nodejs": "node", "node.js": "node", "javascript": "node", "typescript": "node", "kotlin": "java",
+    "scala": "java", "jvm": "java", "py": "python", "rust": "native", "c": "native", "c++": "native", "cpp": "native",
+    "memory": "alloc", "heap": "alloc", "lock": "mutex", "off-cpu": "offcpu", "walltime": "wall", "block": "enforce",
+}  # fmt: skip
+_CLOSE = 0.84  # of 1: catches a slip in short keys (`nmae`) and a cut one (`repo`), but not another word
+
+
+def closest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that ``word`` looks like, if one does."""
+    known = list(candidates)
+    if (alias := _ALSO_CALLED.get(word.lower())) in known:
+        return alias
+    found = process.extractOne(
+        word, known, scorer=JaroWinkler.normalized_similarity, processor=_plain, score_cutoff=_CLOSE
+    )
+    return found[0] if found else None
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[-_. ]", "", word.lower())
+
+
+def reformed(text: str, pattern: str) -> str | None:
+    """``text`` changed a little, so that it has the form ``pattern``, if a usual slip explains why it has not."""
+    return next((t for t in _variants(text) if t != text and re.fullmatch(pattern, t)), None)
+
+
+def _variants(text: str) -> Iterator[str]:
+    for base in (text.strip(), text.strip().lower()):
+        yield base
+        yield f"#{base}"
+        yield f"@{base}"
+        yield base.rstrip("/")
+        yield re.sub(r"^http://", "https://", base)
+        yield re.sub(r"^(?:ssh://)?git@([^:/]+)[:/](.*)$", r"https://\1/\2", base)
+        yield re.sub(r"^(https?://)[^@/]*@", r"\1", base)
+        yield f"https://{base}"
+        yield re.sub(r"^https?://([^/]*).*$", r"\1", base)
+        yield re.sub(r"[^a-z0-9]+", "-", base).strip("-")

@@ -1,0 +1,125 @@
+"""Findings: what every command that judges something reports, and how they are printed.
+
+A finding is one mistake with one stable id. Where it is known, it points at the exact characters of the file at fault.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+Format = Literal["text", "json", "sarif", "github"]
+
+
+@dataclass(frozen=True, order=True)
+class Location:
+    """A place in a file: path relative to the project root with ``/``; line and columns start at 1, the end is exclusive."""
+
+    file: str
+    line: int
+    column: int
+    end_column: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One mistake. ``valid`` lists what would be accepted, ``fix`` says what to do, ``subject`` what it is about."""
+
+    id: str
+    severity: Severity
+    message: str
+    location: Location | None = None
+    valid: tuple[str, ...] = ()
+    fix: str = ""
+    related: tuple[Location, ...] = ()
+    subject: str = ""
+
+
+def in_order(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings by place, then by id, each once: the order does not depend on the order of the checks."""
+    return sorted(dict.fromkeys(findings), key=lambda f: (*_place(f), f.id, f.message))
+
+
+def _place(finding: Finding) -> tuple[str, int, int]:
+    at = finding.location
+    return (at.file, at.line, at.column) if at else ("", 0, 0)
+
+
+def format_findings(
+    findings: Sequence[Finding], fmt: Format, root: Path, texts: Mapping[str, tuple[str, str, str]] | None = None
+) -> str:
+    """The findings as one text, ending in a newline unless there is nothing to say.
+
+    ``texts`` gives SARIF the title, reason and fix of rules by id; those of declared files are known.
+    """
+    if fmt == "json":
+        return json.dumps({"findings": [asdict(f) for f in findings]}, indent=2, ensure_ascii=False) + "\n"
+    if fmt == "sarif":
+        from flameplane.sarif import to_sarif  # noqa: PLC0415  # the other formats do not need it
+
+        return to_sarif(findings, texts or {})
+    if fmt == "github":
+        return "".join(_github(f) + "\n" for f in findings)
+    sources: dict[str, list[str]] = {}
+    return "".join(_text(f, root, sources) for f in findings)
+
+
+def _text(finding: Finding, root: Path, sources: dict[str, list[str]]) -> str:
+    """Message, source line and marker, then what is valid, the fix and the places that play a part."""
+    at = finding.location
+    level = "" if finding.severity == "error" else f"{finding.severity}: "
+    subject = f"{finding.subject}: " if finding.subject and not at else ""
+    lines = [
+        f"{at}: {level}{finding.message} [{finding.id}]" if at else f"{level}{subject}{finding.message} [{finding.id}]"
+    ]
+    if at and (source := _source_line(at, root, sources)) is not None:
+        number = str(at.line)
+        indent = "".join("\t" if c == "\t" else " " for c in source[: at.column - 1])
+        width = max(1, min(at.end_column or at.column + 1, len(source) + 1) - at.column)
+        lines += [f" {number} | {source}", f" {' ' * len(number)} | {indent}^{'~' * (width - 1)}"]
+    if finding.valid:
+        lines.append(f"   valid: {', '.join(finding.valid)}")
+    if finding.fix:
+        first, *rest = finding.fix.splitlines()
+        lines += [f"   fix: {first}", *(f"        {line}" for line in rest)]
+    lines += [f"   see: {place}" for place in finding.related]
+    return "\n".join(lines) + "\n"
+
+
+def _source_line(at: Location, root: Path, sources: dict[str, list[str]]) -> str | None:
+    if at.file not in sources:
+        try:
+            text = (root / at.file).read_bytes().decode("utf-8-sig", errors="replace")
+        except OSError:
+            text = ""
+        sources[at.file] = text.splitlines()
+    lines = sources[at.file]
+    return lines[at.line - 1] if 0 < at.line <= len(lines) else None
+
+
+def _github(finding: Finding) -> str:
+    """A GitHub Actions workflow command: shown as an annotation on the changed line."""
+    level = {"error": "error", "warning": "warning", "note": "notice"}[finding.severity]
+    fields = []
+    if at := finding.location:
+        fields = [f"file={_escape(at.file, ',:')}", f"line={at.line}", f"col={at.column}"]
+        if at.end_column:
+            fields.append(f"endColumn={at.end_column}")
+    fields.append(f"title={_escape(finding.id, ',:')}")
+    details = [finding.message]
+    if finding.valid:
+        details.append("valid: " + ", ".join(finding.valid))
+    if finding.fix:
+        details.append("fix: " + finding.fix)
+    return f"::{level} {','.join(fields)}::{_escape(chr(10).join(details))}"
+
+
+def _escape(text: str, more: str = "") -> str:
+    for c in "%\r\n" + more:
+        text = text.replace(c, f"%{ord(c):02X}")
+    return text
