@@ -1,0 +1,48 @@
+"""The few questions that starting asks the API server, over TLS with the cluster's own authority."""
+
+import http.client
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+from local.cluster.layout import API_PORT, NAME, NODE_ADDRESS
+
+TIMEOUT = 3.0  # seconds for one answer
+
+
+class Api:
+    """Reads as the administrator. Every failure to answer is the same to callers: not there yet."""
+
+    def __init__(self, pki: Path) -> None:
+        self.context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        self.context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+
+    def ready(self) -> bool:
+        """Whether the API server says it is."""
+        return self._get("/readyz") is not None
+
+    def node_ready(self) -> bool:
+        """Whether the kubelet said so within its last minutes."""
+        return _is_true(self._get(f"/api/v1/nodes/{NAME}"), "Ready")
+
+    def dns_ready(self) -> bool:
+        """Whether CoreDNS answers."""
+        return _is_true(self._get("/apis/apps/v1/namespaces/kube-system/deployments/coredns"), "Available")
+
+    def _get(self, path: str) -> bytes | None:
+        connection = http.client.HTTPSConnection(NODE_ADDRESS, API_PORT, timeout=TIMEOUT, context=self.context)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+        return body if answer.status == http.client.OK else None
+
+
+def _is_true(body: bytes | None, condition: str) -> bool:
+    status: dict[str, Any] = json.loads(body)["status"] if body else {}
+    return any(item["type"] == condition and item["status"] == "True" for item in status.get("conditions", ()))

@@ -1,0 +1,3 @@
+module flameplane.dev/local/pause
+
+go 1.26.0
