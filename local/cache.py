@@ -35,6 +35,16 @@ def key(*parts: str | bytes) -> str:
     return digest.hexdigest()[:KEY_LENGTH]
 
 
+def tree(*folders: Path, skip: Callable[[Path], bool] = lambda _: False) -> str:
+    """A key of all files below the folders: their paths and contents, without compiled Python (`__pycache__`)."""
+    parts: list[str | bytes] = []
+    for folder in folders:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            if "__pycache__" not in file.parts and not skip(file):
+                parts += [file.relative_to(folder).as_posix(), file.read_bytes()]
+    return key(*parts)
+
+
 @contextlib.contextmanager
 def lock(target: Path) -> Iterator[None]:
     """Hold `target` against other runs. The kernel drops the lock with the process, so a killed run blocks nobody."""

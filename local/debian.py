@@ -13,15 +13,18 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
+import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from local import LocalError, cache
 from local.process import run
 
 LISTS_MAX_AGE = 30 * 24 * 3600  # seconds; after a month the package lists are fetched again
 LISTS_RECENT = 3600  # seconds; fetching lists again that are newer than this would change nothing
+MAX_LINKS = 40  # as the kernel has it
 USRMERGE = ("bin", "lib", "lib64", "sbin")
 # 'http://host/pool/x.deb' name_version_arch.deb 12345 SHA256:...
 PRINTED_URI = re.compile(r"^'[^']+' (\S+) \d+ (\S*)$", re.MULTILINE)
@@ -58,7 +61,7 @@ def _resolve(packages: Sequence[str], max_age: float) -> list[str]:
 
 
 def _require_tools() -> None:
-    missing = [tool for tool in ("apt-get", "apt-config", "dpkg", "dpkg-deb", "tar") if not shutil.which(tool)]
+    missing = [tool for tool in ("apt-get", "apt-config", "dpkg", "dpkg-deb") if not shutil.which(tool)]
     if missing:
         raise LocalError(
             f"Cannot unpack Debian packages: {', '.join(missing)} not on PATH. "
@@ -146,9 +149,8 @@ class _Apt:
             with cache.lock(self.state):
                 doing = f"download the Debian packages {' '.join(packages)}"
                 self._apt_get(*options, "install", *packages, doing=doing)
-            folder.mkdir()
             for link in USRMERGE:
-                (folder / "usr" / link).mkdir(parents=True, exist_ok=True)
+                (folder / "usr" / link).mkdir(parents=True)
                 (folder / link).symlink_to(f"usr/{link}")
             for deb in sorted(debs.glob("*.deb")):
                 _unpack_one(deb, folder)
@@ -156,19 +158,61 @@ class _Apt:
             cache.remove(debs)
 
 
-def _unpack_one(deb: Path, folder: Path) -> None:
-    """Files belong to the caller and lose setuid bits: the folder is material for images and tools, not a system."""
-    reader = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    writer = subprocess.run(
-        ["tar", "--extract", "--keep-directory-symlink", "--no-same-owner", "--no-same-permissions", "-C", folder],
-        stdin=reader.stdout,
-        capture_output=True,
-        text=True,
-        umask=0o022,
-        check=False,
-    )
-    _, said = reader.communicate()
-    if reader.returncode or writer.returncode:
-        raise LocalError(
-            f"Could not unpack {deb.name}: {said.decode(errors='replace').strip()} {writer.stderr.strip()}"
-        )
+def inside(root: Path, path: PurePosixPath | str) -> Path:
+    """Where `path` leads when `root` is taken for /: links are followed as in a chroot, never out of `root`."""
+    todo = list(reversed(PurePosixPath(path).parts))
+    place: list[str] = []
+    links = 0
+    while todo:
+        part = todo.pop()
+        if part in ("/", ".."):
+            place = [] if part == "/" else place[:-1]
+            continue
+        here = root.joinpath(*place, part)
+        if here.is_symlink():
+            links += 1
+            if links > MAX_LINKS:
+                raise LocalError(f"Too many links at {path} in {root}.")
+            todo.extend(reversed(PurePosixPath(here.readlink()).parts))
+        else:
+            place.append(part)
+    return root.joinpath(*place)
+
+
+def _unpack_one(deb: Path, root: Path) -> None:
+    with tempfile.TemporaryFile() as said:
+        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE, stderr=said) as reader:
+            try:
+                with tarfile.open(fileobj=reader.stdout, mode="r|") as archive:
+                    for member in archive:
+                        _place(archive, member, root)
+            except tarfile.TarError as error:
+                raise LocalError(f"Could not unpack {deb.name}: {error}") from error
+        if reader.returncode:
+            said.seek(0)
+            raise LocalError(f"Could not unpack {deb.name}: {said.read().decode(errors='replace').strip()}")
+
+
+def _place(archive: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:
+    """Put one member below `root`. An absolute link of an earlier package must not lead the next one to the host.
+
+    Files belong to the caller and lose setuid bits: the folder is material for images and tools, not a system.
+    """
+    path = PurePosixPath(member.name)
+    if member.isdir():
+        inside(root, path).mkdir(parents=True, exist_ok=True)
+        return
+    folder = inside(root, path.parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / path.name
+    if target.is_dir() and not target.is_symlink():
+        return  # as dpkg: a folder that is there is never replaced by a link
+    target.unlink(missing_ok=True)
+    if member.issym():
+        target.symlink_to(member.linkname)
+    elif member.islnk():
+        target.hardlink_to(inside(root, member.linkname))
+    elif (content := archive.extractfile(member)) is not None:
+        with target.open("wb") as copy:
+            shutil.copyfileobj(content, copy)
+        target.chmod(0o755 if member.mode & 0o100 else 0o644)

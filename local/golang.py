@@ -35,7 +35,8 @@ def build(module: Path, package: str, out: str, *, ldflags: str = "", discard_bu
     goes on where it was. It does nothing where the developer's own Go cache is used.
     """
     go = toolchain(module)
-    key = cache.key(_digest(module), package, ldflags, go.version)
+    sources = cache.tree(*_folders(module), skip=lambda file: file.name.endswith("_test.go"))
+    key = cache.key(sources, package, ldflags, go.version)
     store = cache.root() / "go"
     target = store / "bin" / f"{out}-{key}" / out
     environment = _environment(store)
@@ -112,14 +113,6 @@ def _environment(store: Path) -> dict[str, str]:
         environment["XDG_CONFIG_HOME"] = str(store / "config")
     environment["GOFLAGS"] = " ".join(flags)
     return environment
-
-
-def _digest(module: Path) -> str:
-    parts: list[str | bytes] = []
-    for folder in _folders(module):
-        for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("_test.go")):
-            parts += [file.relative_to(folder).as_posix(), file.read_bytes()]
-    return cache.key(*parts)
 
 
 def _folders(module: Path) -> Iterator[Path]:

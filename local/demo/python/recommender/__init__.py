@@ -1,0 +1,1 @@
+"""recommender: products that customers with a similar taste have bought."""

