@@ -32,6 +32,11 @@ class ImagesLock(Model):
         """
         image = self.images[name]
         base = f"{registry}/{image.repository}"
-        if registry.startswith("localhost/"):
-            return f"{base}:{'local' if image.local else 'not-locked'}"
-        return f"{base}@{image.digest}" if image.digest else f"{base}:not-locked"
+        if not self.runnable(name, registry):
+            return f"{base}:not-locked"
+        return f"{base}:local" if registry.startswith("localhost/") else f"{base}@{image.digest}"
+
+    def runnable(self, name: str, registry: str) -> bool:
+        """Whether ``name`` can be run from ``registry``: locked by digest, or built by ``local/`` where nothing is pulled."""
+        image = self.images[name]
+        return image.local if registry.startswith("localhost/") else image.digest is not None

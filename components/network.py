@@ -1,0 +1,70 @@
+"""Parts of NetworkPolicies. Every namespace starts closed (foundation.py); components open what they use."""
+
+from collections.abc import Mapping, Sequence
+
+from pulumi_kubernetes.networking.v1 import (
+    NetworkPolicyEgressRuleArgsDict,
+    NetworkPolicyIngressRuleArgsDict,
+    NetworkPolicyPeerArgsDict,
+    NetworkPolicyPortArgsDict,
+)
+
+NAMESPACE_LABEL = (
+    "kubernetes.io/metadata.name"  # set by the API server itself: nobody can take another namespace's name
+)
+APP_LABEL = "app.kubernetes.io/name"
+
+
+def pods(namespace: str, labels: Mapping[str, str] | None = None) -> NetworkPolicyPeerArgsDict:
+    """Pods of one namespace: those with ``labels``, or all."""
+    peer: NetworkPolicyPeerArgsDict = {"namespace_selector": {"match_labels": {NAMESPACE_LABEL: namespace}}}
+    if labels:
+        peer["pod_selector"] = {"match_labels": dict(labels)}
+    return peer
+
+
+def app(namespace: str, name: str) -> NetworkPolicyPeerArgsDict:
+    """Pods of one of the platform's own programs."""
+    return pods(namespace, {APP_LABEL: name})
+
+
+def namespaces(names: Sequence[str]) -> NetworkPolicyPeerArgsDict:
+    """All pods of several namespaces."""
+    return {
+        "namespace_selector": {
+            "match_expressions": [{"key": NAMESPACE_LABEL, "operator": "In", "values": sorted(names)}]
+        }
+    }
+
+
+def addresses(cidr: str) -> NetworkPolicyPeerArgsDict:
+    """An address range outside the pod network."""
+    return {"ip_block": {"cidr": cidr}}
+
+
+def tcp(*ports: int) -> list[NetworkPolicyPortArgsDict]:
+    """TCP ports."""
+    return [{"protocol": "TCP", "port": p} for p in ports]
+
+
+def to(peer: NetworkPolicyPeerArgsDict, *ports: int) -> NetworkPolicyEgressRuleArgsDict:
+    """Egress rule to one peer."""
+    return {"to": [peer], "ports": tcp(*ports)}
+
+
+def from_(peer: NetworkPolicyPeerArgsDict, *ports: int) -> NetworkPolicyIngressRuleArgsDict:
+    """Ingress rule from one peer."""
+    return {"from_": [peer], "ports": tcp(*ports)}
+
+
+def to_dns() -> NetworkPolicyEgressRuleArgsDict:
+    """The cluster's DNS."""
+    return {
+        "to": [pods("kube-system", {"k8s-app": "kube-dns"})],
+        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+    }
+
+
+def to_api_server(cidr: str) -> NetworkPolicyEgressRuleArgsDict:
+    """The API server: policies are judged after the Service address was translated, so its real port counts."""
+    return to(addresses(cidr), 443, 6443)

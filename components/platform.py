@@ -1,0 +1,62 @@
+"""The whole platform: one component per part, in the order in which they need each other."""
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes import Provider
+
+from components.foundation import Foundation, FoundationArgs
+from components.node_agent import NodeAgent, NodeAgentArgs
+from components.object_storage import ObjectStorage, ObjectStorageArgs
+from components.pods import Images
+from components.pyroscope import Pyroscope, PyroscopeArgs
+from components.static_volumes import StaticVolumes, StaticVolumesArgs
+from schemas.allowed import AGENT_NAMESPACE, BACKEND_NAMESPACE
+from schemas.catalog import Catalog
+from schemas.images import ImagesLock
+from schemas.settings import Settings
+
+
+@dataclass(frozen=True)
+class PlatformArgs:
+    """One environment. ``kubeconfig`` is the path that is really used, which the settings only propose."""
+
+    settings: Settings
+    catalog: Catalog
+    images: ImagesLock
+    kubeconfig: str
+
+
+class Platform(pulumi.ComponentResource):
+    """Everything Flameplane puts into a cluster."""
+
+    def __init__(self, name: str, args: PlatformArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("flameplane:index:Platform", name, {}, opts)
+        settings, catalog = args.settings, args.catalog
+        images = Images(args.images, settings.images.registry)
+        # Always an explicit file and context: a default provider would use whatever cluster kubectl points at today.
+        provider = Provider(
+            "cluster",
+            kubeconfig=args.kubeconfig,
+            context=settings.cluster.context,
+            cluster_identifier=f"flameplane-{settings.environment}",
+            enable_server_side_apply=True,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        foundation = Foundation(
+            "foundation", FoundationArgs(catalog), pulumi.ResourceOptions(parent=self, provider=provider)
+        )
+
+        def inside(*namespaces: str) -> pulumi.ResourceOptions:
+            after = [foundation.namespaces[namespace] for namespace in namespaces]
+            return pulumi.ResourceOptions(parent=self, provider=provider, depends_on=after)
+
+        if settings.backend.volumes.host_path:
+            StaticVolumes("static-volumes", StaticVolumesArgs(settings.backend.volumes), inside(BACKEND_NAMESPACE))
+        if settings.backend.object_storage.kind == "seaweedfs":
+            ObjectStorage("object-storage", ObjectStorageArgs(settings.backend, images), inside(BACKEND_NAMESPACE))
+        Pyroscope("pyroscope", PyroscopeArgs(settings, catalog, images), inside(BACKEND_NAMESPACE))
+        NodeAgent("node-agent", NodeAgentArgs(settings, catalog, images), inside(AGENT_NAMESPACE))
+        self.register_outputs(
+            {"environment": settings.environment, "services": len(catalog.services), "teams": len(catalog.teams)}
+        )
