@@ -4,17 +4,15 @@ Each archive is keyed by what it was built from, so it is built once and rebuilt
 """
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from local import cache
+from local.cluster.progress import Progress, silent, step
 from local.images.archive import assemble
 from local.images.recipes import Recipe, recipes
 
 REGISTRY = "localhost/flameplane"
 TAG = "local"
-
-_CODE = cache.tree(Path(__file__).parent)  # a changed recipe makes another image
 
 
 def reference(repository: str) -> str:
@@ -22,19 +20,20 @@ def reference(repository: str) -> str:
     return f"{REGISTRY}/{repository}:{TAG}"
 
 
-def build_all(progress: Callable[[str], None]) -> dict[str, Path]:
-    """Repository -> archive of every image that can be built here. `progress` is told before each one."""
+def build_all(progress: Progress = silent) -> dict[str, Path]:
+    """Repository -> archive, of every image that can be built here."""
     archives = {}
     for repository, recipe in recipes().items():
-        progress(f"image {repository}")
-        archives[repository] = build(repository, recipe)
+        with step(progress, f"image {repository}"):
+            archives[repository] = build(repository, recipe)
     return archives
 
 
 def build(repository: str, recipe: Recipe) -> Path:
     """The archive of one image; older archives of the same image are removed."""
     folder = cache.root() / "images"
-    target = folder / f"{repository}-{cache.key(_CODE, *recipe.made_of())}.tar"
+    code = cache.tree(Path(__file__).parent)  # a changed recipe makes another image
+    target = folder / f"{repository}-{cache.key(code, *recipe.made_of())}.tar"
 
     def make(partial: Path) -> None:
         with recipe.compose() as image:

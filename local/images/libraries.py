@@ -1,5 +1,6 @@
 """The shared libraries that programs of an unpacked Debian root need, so that an image can hold these and no more."""
 
+import os
 import re
 import struct
 from collections.abc import Iterable, Sequence
@@ -25,7 +26,7 @@ def closure(root: Path, programs: Iterable[Path], own: Sequence[Path] = ()) -> d
     for program in programs:
         listed = run([*command, program], doing=f"list the libraries of {program.name}", env={"LC_ALL": "C"})
         for name in FOUND.findall(listed):
-            library = Path(name)
+            library = Path(os.path.normpath(name))  # $ORIGIN makes paths such as bin/../lib
             if not library.is_relative_to(root):
                 raise LocalError(f"{program.relative_to(root)} needs {library.name}, which none of its packages has.")
             path = f"/{library.relative_to(root)}"

