@@ -3,8 +3,8 @@
 import http.client
 import json
 import ssl
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from local.cluster.layout import API_PORT, NAME, NODE_ADDRESS
 
@@ -22,13 +22,16 @@ class Api:
         """Whether the API server says it is."""
         return self._get("/readyz") is not None
 
-    def node_ready(self) -> bool:
-        """Whether the kubelet said so within its last minutes."""
-        return _is_true(self._get(f"/api/v1/nodes/{NAME}"), "Ready")
-
-    def dns_ready(self) -> bool:
-        """Whether CoreDNS answers."""
-        return _is_true(self._get("/apis/apps/v1/namespaces/kube-system/deployments/coredns"), "Available")
+    def node_ready(self, since: datetime) -> bool:
+        """Whether the kubelet reported Ready after `since`; the node of a restarted cluster says so from before."""
+        body = self._get(f"/api/v1/nodes/{NAME}")
+        conditions = json.loads(body)["status"].get("conditions", ()) if body else ()
+        return any(
+            condition["type"] == "Ready"
+            and condition["status"] == "True"
+            and datetime.fromisoformat(condition["lastHeartbeatTime"]) >= since.replace(microsecond=0)
+            for condition in conditions
+        )
 
     def _get(self, path: str) -> bytes | None:
         connection = http.client.HTTPSConnection(NODE_ADDRESS, API_PORT, timeout=TIMEOUT, context=self.context)
@@ -41,8 +44,3 @@ class Api:
         finally:
             connection.close()
         return body if answer.status == http.client.OK else None
-
-
-def _is_true(body: bytes | None, condition: str) -> bool:
-    status: dict[str, Any] = json.loads(body)["status"] if body else {}
-    return any(item["type"] == condition and item["status"] == "True" for item in status.get("conditions", ()))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from local import LocalError
 
-NEEDED = {"cpu", "memory", "pids"}  # without these the kubelet does not start
+NEEDED = {"cpu", "cpuset", "memory", "pids"}  # without these the kubelet does not start
 WANTED = ("cpu", "cpuset", "io", "memory", "pids", "hugetlb")  # what v2 hands to pods where the kernel has it
 TERM_SECONDS = 3.0  # the API server would wait a minute for its watches
 KILL_SECONDS = 10.0

@@ -24,6 +24,7 @@ CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 CONTAINERD_CONFIG = "/etc/containerd/config.toml"
 KUBELET_CONFIG = "/etc/kubernetes/kubelet.json"
 PROXY_CONFIG = "/etc/kubernetes/kube-proxy.json"
+DNS_MANIFEST = "/etc/kubernetes/coredns.yaml"
 ISSUER = f"https://kubernetes.default.svc.{DOMAIN}"
 PAUSE_IMAGE = "localhost/flameplane/pause:local"
 
@@ -93,6 +94,8 @@ def files(cgroup: str) -> dict[str, str]:
         KUBELET_CONFIG: json.dumps(_kubelet(cgroup), indent=2),
         PROXY_CONFIG: json.dumps(_proxy(), indent=2),
         "/etc/cni/net.d/10-pods.conflist": json.dumps(_pod_network(), indent=2),
+        DNS_MANIFEST: Path(__file__).with_name("coredns.yaml").read_text(),
+        "/etc/os-release": 'PRETTY_NAME="Flameplane local node"\n',
         "/etc/hosts": f"127.0.0.1 localhost\n{NODE_ADDRESS} {NAME}\n",
         "/etc/resolv.conf": f"nameserver {DNS_ADDRESS}\nsearch {DOMAIN}\n",
         "/etc/passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\n",

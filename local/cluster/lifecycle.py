@@ -28,11 +28,11 @@ def up(progress: Progress = silent) -> ClusterInfo:
         if running and running.digest == digest and not running.dead() and _answers(layout, ANSWER_SECONDS):
             return layout.info
         preflight.check_room(cache.root(), parts.built())
+        for warning in network.check_free(layout.owner):
+            progress(f"note: {warning}", None)
         made = parts.make(progress)
         with step(progress, "what an earlier run left"):
             _stop(layout)
-            for warning in network.check_free():
-                progress(f"note: {warning}", 0.0)
         try:
             processes = start(layout, made, progress)
             record.Record(digest, processes).write(layout.record)

@@ -18,6 +18,7 @@ from local.cluster.layout import (
     POD_NETWORK,
     SERVICE_NETWORK,
 )
+from local.cluster.processes import tool
 from local.process import run
 
 INTERFACES = Path("/sys/class/net")
@@ -25,19 +26,19 @@ ROUTES = Path("/proc/net/route")
 GONE_SECONDS = 10.0  # the kernel takes a namespace apart in the background
 
 
-def check_free(interfaces: Path = INTERFACES, routes: Path = ROUTES) -> list[str]:
-    """Refuse when the host uses our interface name or a part of our networks; warnings for wider routes.
+def check_free(owner: str, interfaces: Path = INTERFACES, routes: Path = ROUTES) -> list[str]:
+    """Refuse when another than `owner` uses our interface name or a part of our networks; warnings for wider routes.
 
     A wider route (a VPN's 10.0.0.0/8) does not stop us: ours are more specific, and hide that part of it while up.
     """
-    owner = _owner(interfaces)
-    if owner is not None:
-        whose = f"It says: {owner}." if owner else "It is not ours."
+    found = _owner(interfaces)
+    if found not in (None, owner):
+        whose = f"It says: {found}." if found else "It is not ours."
         raise LocalError(f"The network interface {LINK} exists already. {whose} Take that down first.")
     warnings = []
     for device, network in _routes(routes.read_text()):
         for ours in (NODE_NETWORK, POD_NETWORK, SERVICE_NETWORK):
-            if not network.overlaps(ours) or not network.prefixlen:
+            if device == LINK or not network.overlaps(ours) or not network.prefixlen:
                 continue
             if network.prefixlen >= ours.prefixlen:
                 raise LocalError(
@@ -69,7 +70,7 @@ def connect(tree: Path, pid: int, owner: str) -> None:
 
 
 def _ip(tree: Path, *arguments: str) -> None:
-    run(["chroot", tree, "/usr/bin/ip", *arguments], doing=f"set up the network interface {LINK}")
+    run([tool("chroot"), tree, "/usr/bin/ip", *arguments], doing=f"set up the network interface {LINK}")
 
 
 def wait_gone(owner: str) -> None:

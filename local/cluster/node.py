@@ -13,8 +13,8 @@ from pathlib import Path
 
 from local import LocalError
 from local.cluster import network
-from local.cluster.layout import HOST_ADDRESS, NAME, NODE_ADDRESS, NODE_BIN, NODE_NETWORK, NODE_PATH
-from local.cluster.processes import Process, spawn, tool
+from local.cluster.layout import HOST_ADDRESS, NAME, NODE_ADDRESS, NODE_BIN, NODE_NETWORK
+from local.cluster.processes import ENVIRONMENT, Process, spawn, tool
 from local.process import run
 
 FOLDERS = (
@@ -23,7 +23,11 @@ FOLDERS = (
 )
 LINKS = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/sbin", "var/run": "/run"}
 # Names that Debian makes in maintainer scripts, which do not run for unpacked packages.
-ALTERNATIVES = {"iptables": "/usr/sbin/iptables-nft", "ip6tables": "/usr/sbin/ip6tables-nft"}
+ALTERNATIVES = {
+    f"{family}{action}": f"/usr/sbin/{family}-nft{action}"
+    for family in ("iptables", "ip6tables")
+    for action in ("", "-save", "-restore")
+}
 NAMESPACE_SECONDS = 5.0
 # The kubelet sets these for the whole machine, and does not start without them. The machine is the user's, so the node
 # sees files of ours in their place, with the values that the kubelet wants; containers have a /proc of their own.
@@ -55,8 +59,8 @@ class Node:
         return [self.nsenter, f"--target={self.holder.pid}", "--net", "--mount", "--uts", "--", *words]
 
     def run(self, *words: str, doing: str) -> str:
-        """Run a program of the node to its end."""
-        return run(self.command(*words), doing=doing)
+        """Run a program of the node to its end, with nothing of our environment (proxies, library paths)."""
+        return run(self.command(*words), doing=doing, env=ENVIRONMENT)
 
 
 def write_disk(disk: Path, components: Sequence[str], files: dict[str, str]) -> None:
@@ -82,7 +86,7 @@ def write_disk(disk: Path, components: Sequence[str], files: dict[str, str]) -> 
 def start(disk: Path, tree: Path, kube: Path, *, groups: Sequence[Path], log: Path, owner: str) -> Node:
     """Make the namespaces, mount the node's root folder in them, and connect its network to the host's."""
     command = [tool("unshare"), "--net", "--mount", "--uts", "--propagation=private", "--", tool("sleep"), "infinity"]
-    holder = spawn(command, groups=groups, log=log, path=NODE_PATH)
+    holder = spawn(command, groups=groups, log=log)
     node = Node.of(holder)
     _wait_for_namespaces(holder)
     _mount_root(node, disk, tree, kube)
@@ -94,7 +98,7 @@ def start(disk: Path, tree: Path, kube: Path, *, groups: Sequence[Path], log: Pa
 def _wait_for_namespaces(holder: Process) -> None:
     """`unshare` has made all its namespaces when it has become `sleep`."""
     deadline = time.monotonic() + NAMESPACE_SECONDS
-    while Path(f"/proc/{holder.pid}/comm").read_text().strip() != "sleep":
+    while not holder.alive() or Path(f"/proc/{holder.pid}/comm").read_text().strip() != "sleep":
         if not holder.alive() or time.monotonic() > deadline:
             raise LocalError("Could not make the node's namespaces: `unshare --net --mount --uts` failed.")
         time.sleep(0.01)
@@ -107,9 +111,8 @@ def _mount_root(node: Node, disk: Path, tree: Path, kube: Path) -> None:
         node.run(tool("mount"), *map(str, words), doing="mount the node's root folder")
 
     mount("--bind", disk, disk)
-    mount("--bind", tree / "usr", disk / "usr")
-    mount("-o", "remount,bind,ro", disk / "usr")
-    mount("--bind", kube, disk / NODE_BIN.lstrip("/") / "kube")
+    mount("-o", "bind,ro", tree / "usr", disk / "usr")
+    mount("-o", "bind,ro", kube, disk / NODE_BIN.lstrip("/") / "kube")
     mount("-t", "proc", "proc", disk / "proc")
     mount("-t", "sysfs", "sysfs", disk / "sys")
     mount("--rbind", "/sys/fs/cgroup", disk / "sys/fs/cgroup")
@@ -118,8 +121,8 @@ def _mount_root(node: Node, disk: Path, tree: Path, kube: Path) -> None:
     for folder, mode in {"dev/shm": "1777", "run": "755", "tmp": "1777"}.items():
         mount("-t", "tmpfs", "-o", f"mode={mode}", "tmpfs", disk / folder)
     # The old root ends up on top of the new one, and is let go with everything that was mounted below it.
-    script = 'cd "$1" && pivot_root . . && umount --lazy .'
-    node.run(tool("sh"), "-c", script, "sh", str(disk), doing="change the node's root folder")
+    script = 'cd "$1" && "$2" . . && umount --lazy .'
+    node.run(tool("sh"), "-c", script, "sh", str(disk), tool("pivot_root"), doing="change the node's root folder")
     # Volumes that the kubelet mounts must reach containers that run already.
     node.run("/usr/bin/mount", "--make-rshared", "/", doing="share the node's mounts")
 

@@ -54,26 +54,35 @@ CERTIFICATES = (
     Certificate("kube-proxy", "/CN=system:kube-proxy"),
     Certificate("kubelet", f"/O=system:nodes/CN=system:node:{NAME}"),
 )
-CLIENTS = ("controller-manager", "scheduler", "kube-proxy", "kubelet")  # each has a kubeconfig in /etc/kubernetes
+CLIENTS = (
+    "admin",
+    "controller-manager",
+    "scheduler",
+    "kube-proxy",
+    "kubelet",
+)  # each has a kubeconfig in /etc/kubernetes
 
 
 def make(node: Node, disk: Path) -> None:
-    """All keys and certificates, unless a complete set is there; a set that an interrupted run left is made anew."""
+    """All keys and certificates, unless a complete set for the same names is there, and a kubeconfig per client."""
     folder = disk / PKI.lstrip("/")
-    complete = folder / "complete"
-    if complete.exists():
-        return
-    shutil.rmtree(folder)
-    folder.mkdir(mode=0o700)
+    complete, wanted = folder / "complete", repr((SECTIONS, CERTIFICATES))
+    if not complete.exists() or complete.read_text() != wanted:
+        shutil.rmtree(folder)
+        folder.mkdir(mode=0o700)
+        _issue_all(node, folder)
+        complete.write_text(wanted)
+    for client in CLIENTS:
+        _write_kubeconfig(folder, client, disk / f"etc/kubernetes/{client}.conf")
+
+
+def _issue_all(node: Node, folder: Path) -> None:
     (folder / "openssl.cnf").write_text(SECTIONS + "".join(map(_section, CERTIFICATES)))
     _openssl(node, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", f"{PKI}/sa.key")
     _openssl(node, "pkey", "-in", f"{PKI}/sa.key", "-pubout", "-out", f"{PKI}/sa.pub")
     _issue(node, "ca", f"/CN={NAME}")
     for certificate in CERTIFICATES:
         _issue(node, certificate.name, certificate.subject, "-CA", f"{PKI}/ca.crt", "-CAkey", f"{PKI}/ca.key")
-    for client in CLIENTS:
-        write_kubeconfig(folder, client, disk / "etc/kubernetes" / f"{client}.conf")
-    complete.touch()
 
 
 def _section(certificate: Certificate) -> str:
@@ -99,7 +108,7 @@ def _openssl(node: Node, *words: str) -> None:
     node.run("/usr/bin/openssl", *words, doing="make the cluster's certificates")
 
 
-def write_kubeconfig(folder: Path, client: str, target: Path) -> None:
+def _write_kubeconfig(folder: Path, client: str, target: Path) -> None:
     """A kubeconfig (JSON is YAML) with the client's certificate and key from `folder` inside, for its owner only."""
 
     def data(name: str) -> str:

@@ -8,8 +8,22 @@ from pathlib import Path
 
 from local import LocalError
 from local.cluster import cgroups
+from local.cluster.processes import find_tool, tool
 
-TOOLS = ("apt-config", "apt-get", "chroot", "dpkg", "dpkg-deb", "mount", "nsenter", "sh", "sleep", "tar", "unshare")
+TOOLS = (
+    "apt-config",
+    "apt-get",
+    "chroot",
+    "dpkg",
+    "dpkg-deb",
+    "mount",
+    "nsenter",
+    "pivot_root",
+    "sh",
+    "sleep",
+    "tar",
+    "unshare",
+)
 GIB = 1024**3
 MEMORY = 2 * GIB  # available: the cluster takes half of it, the rest is for pods
 DISK_TO_BUILD = 9 * GIB  # packages, Go modules, and the build cache that is removed again
@@ -32,8 +46,7 @@ def check_host() -> None:
     missing = []
     if os.geteuid() != 0:
         missing.append("root: it makes namespaces, mounts and a network interface (use sudo, or a root shell)")
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    if tools := [tool for tool in TOOLS if not shutil.which(tool, path=path)]:
+    if tools := [name for name in TOOLS if not find_tool(name)]:
         missing.append(f"on PATH: {', '.join(tools)} (packages apt, dpkg, tar, coreutils, util-linux and mount)")
     _refuse(missing)
 
@@ -64,8 +77,9 @@ def _try_mounts(folder: Path) -> str:
     """What the kernel said, or nothing when all went well."""
     trial = folder / ".preflight"
     trial.mkdir(parents=True, exist_ok=True)
-    words = ["unshare", "--net", "--mount", "--uts", "--propagation=private", "--", "sh", "-c", TRY_OVERLAY, "sh"]
-    done = subprocess.run([*words, str(trial)], capture_output=True, text=True, check=False)
+    words = [tool("unshare"), "--net", "--mount", "--uts", "--propagation=private", "--"]
+    script = [tool("sh"), "-c", TRY_OVERLAY, "sh", str(trial)]
+    done = subprocess.run([*words, *script], capture_output=True, text=True, check=False)
     shutil.rmtree(trial)
     return done.stderr.strip().replace("\n", " ") if done.returncode else ""
 

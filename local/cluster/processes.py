@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import LocalError
+from local.cluster.layout import NODE_PATH
 
 SHOWN_LINES = 12  # of a component's log when it ended
 
 # Enters each control group named before `--`, then leaves the rest running and prints its pid. A shell, because the
 # move must happen between fork and exec, and a Python hook there is unsafe in a program with threads.
-START = 'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 1; shift; done; shift; "$@" >&2 & echo $!'
+START = (
+    'umask 022; while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 1; shift; done; shift; "$@" >&2 & echo $!'
+)
+# What programs of the node get; nothing of the caller's (proxies, library paths, kubeconfigs).
+ENVIRONMENT = {"PATH": NODE_PATH, "HOME": "/root", "LC_ALL": "C"}
 
 
 @dataclass(frozen=True)
@@ -38,15 +43,20 @@ def _started(pid: int) -> str | None:
     return None if state in "ZX" else f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{start}"
 
 
-def tool(name: str) -> str:
+def find_tool(name: str) -> str | None:
     """The absolute path of a program of the host; root's PATH may lack the sbin folders."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin")
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin")
+
+
+def tool(name: str) -> str:
+    """The same where it must be there."""
+    found = find_tool(name)
     if not found:
         raise LocalError(f"The program `{name}` is not on PATH.")
     return found
 
 
-def spawn(command: Sequence[str], *, groups: Sequence[Path], log: Path, path: str) -> Process:
+def spawn(command: Sequence[str], *, groups: Sequence[Path], log: Path) -> Process:
     """Start `command` in a session of its own; its output is appended to `log`. Our environment is not passed on."""
     log.parent.mkdir(parents=True, exist_ok=True)
     words = [tool("sh"), "-c", START, "sh", *map(str, groups), "--", *command]
@@ -56,7 +66,7 @@ def spawn(command: Sequence[str], *, groups: Sequence[Path], log: Path, path: st
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=output,
-            env={"PATH": path, "HOME": "/", "LC_ALL": "C"},
+            env=ENVIRONMENT,
             start_new_session=True,
             check=False,
         )

@@ -2,18 +2,18 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from local import LocalError
-from local.cluster import cgroups, components, images, node, pki
+from local.cluster import cgroups, components, dns, images, node, pki
 from local.cluster.api import Api
-from local.cluster.layout import NODE_PATH, Layout
+from local.cluster.components import DNS_MANIFEST
+from local.cluster.layout import NODE_BIN, Layout
 from local.cluster.parts import Parts
 from local.cluster.processes import Process, spawn, tail
 from local.cluster.progress import Progress, step
-from local.process import run
 
-DNS_MANIFEST = Path(__file__).with_name("coredns.yaml")
 WAIT_SECONDS = 120.0  # for each part, on a slow machine
 POLL_SECONDS = 0.1
 
@@ -28,7 +28,7 @@ def start(layout: Layout, parts: Parts, progress: Progress) -> dict[str, Process
     def begin(*names: str) -> None:
         for name in names:
             log = layout.logs / f"{name}.log"
-            processes[name] = spawn(place.command(*commands[name]), groups=groups, log=log, path=NODE_PATH)
+            processes[name] = spawn(place.command(*commands[name]), groups=groups, log=log)
 
     def wait(what: str, done: Callable[[], bool]) -> None:
         _wait(what, done, processes, layout)
@@ -50,11 +50,13 @@ def start(layout: Layout, parts: Parts, progress: Progress) -> dict[str, Process
         api = Api(layout.pki)
         wait("the API server", api.ready)
     with step(progress, "node Ready"):
+        since = datetime.now(UTC)
         begin("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
-        _apply_dns(layout)
-        wait("the node", api.node_ready)
+        kubectl = (f"{NODE_BIN}/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
+        place.run(*kubectl, "apply", "--server-side", f"--filename={DNS_MANIFEST}", doing="install the cluster's DNS")
+        wait("the node", lambda: api.node_ready(since))
     with step(progress, "cluster DNS"):
-        wait("CoreDNS", api.dns_ready)
+        wait("CoreDNS", dns.answers)
     return processes
 
 
@@ -72,12 +74,8 @@ def _wait(what: str, done: Callable[[], bool], processes: dict[str, Process], la
 
 def _write_client(layout: Layout, kube: Path) -> None:
     """The administrator's kubeconfig, and kubectl of the same version."""
-    pki.write_kubeconfig(layout.pki, "admin", layout.kubeconfig)
+    layout.kubeconfig.touch(mode=0o600)
+    layout.kubeconfig.write_bytes((layout.disk / "etc/kubernetes/admin.conf").read_bytes())
     layout.kubectl.parent.mkdir(exist_ok=True)
     layout.kubectl.unlink(missing_ok=True)
     layout.kubectl.symlink_to(kube)
-
-
-def _apply_dns(layout: Layout) -> None:
-    kubectl = [str(layout.kubectl), f"--kubeconfig={layout.kubeconfig}"]
-    run([*kubectl, "apply", "--server-side", f"--filename={DNS_MANIFEST}"], doing="install the cluster's DNS")
