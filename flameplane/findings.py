@@ -15,7 +15,7 @@ Format = Literal["text", "json", "sarif", "github"]
 
 @dataclass(frozen=True, order=True)
 class Location:
-    """A place in a file: path relative to the project root with ``/``; line and columns start at 1, the end is exclusive."""
+    """A place in a file (path from the project root, with ``/``); line and columns start at 1, the end is exclusive."""
 
     file: str
     line: int

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema
 
 # What a pattern asks for, in words: for findings, and for editors (`patternErrorMessage` in the published schemas).
 FORMS: Final[dict[str, str]] = {}
@@ -17,7 +18,8 @@ def form(pattern: str, words: str) -> StringConstraints:
 
 
 ApiVersion = Literal["flameplane.dev/v1"]
-# RFC 1123 label, kept to 40 characters so that every object name made from a team and a service fits into 63 + a suffix.
+# RFC 1123 label, kept to 40 characters so that every object name made from a team and a service fits into 63 + a
+# suffix.
 Name = Annotated[
     str,
     form(
@@ -34,8 +36,8 @@ Positive = Annotated[float, Field(gt=0)]
 class Conflict(NamedTuple):
     """Values that do not go together; ``rule`` is the number of the finding it becomes (``flameplane.catalog.rules``).
 
-    ``path`` leads to the value at fault, relative to the model that found it; ``valid`` lists the values that would do (empty:
-    no closed list); ``because`` leads to the other value that plays a part, if there is one.
+    ``path`` leads to the value at fault, relative to the model that found it; ``valid`` lists the values that would do
+    (empty: no closed list); ``because`` leads to the other value that plays a part, if there is one.
     """
 
     rule: str
@@ -64,8 +66,18 @@ def _unique(items: list[Any]) -> list[Any]:
     return items
 
 
-# For lists whose entries are a set: `Annotated[list[...], UNIQUE, Field(...)]`.
-UNIQUE: Final = AfterValidator(_unique)
+class _Unique:
+    """No entry twice, said in the JSON Schema too."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(_unique, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "uniqueItems": True}
+
+
+# For lists whose entries are a set: `Annotated[list[...], UNIQUE]`.
+UNIQUE: Final = _Unique()
 
 
 class Model(BaseModel):

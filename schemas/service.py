@@ -36,8 +36,8 @@ class Metadata(Model):
     """Who the service is and who answers for it."""
 
     name: Name = Field(
-        description="Name of the service, unique in the organisation and equal to the folder the file lies in; profiles "
-        "carry it as `service_name`.",
+        description="Name of the service, unique in the organisation and equal to the folder the file lies in; "
+        "profiles carry it as `service_name`.",
         examples=["checkout"],
     )
     team: Name = Field(
@@ -45,8 +45,8 @@ class Metadata(Model):
         examples=["payments"],
     )
     repository: RepositoryUrl = Field(
-        description="Git repository of the source; blame and the CI gate are bound to it. The host has to be one of the "
-        "organisation's `repositoryHosts`.",
+        description="Git repository of the source; blame and the CI gate are bound to it. The host has to be one of "
+        "the organisation's `repositoryHosts`.",
         examples=["https://git.example.com/acme/checkout"],
     )
     slack: Slack | None = Field(
@@ -96,7 +96,7 @@ class Workload(Model):
     namespace: Name = Field(description="Kubernetes namespace of the pods.", examples=["payments"])
     selector: dict[LabelKey, LabelValue] = Field(
         min_length=1,
-        description="Pod labels that select the pods, all of which must match. No two services may select the same pods.",
+        description="Pod labels that select the pods, all of which must match. No two services may claim a pod.",
         examples=[{"app.kubernetes.io/name": "checkout"}],
     )
 
@@ -115,8 +115,8 @@ class Profiling(Model):
     types: Annotated[list[ProfileType], UNIQUE] = Field(
         default=["cpu"],
         min_length=1,
-        description="Profile types. `cpu` and `offcpu` come from the node agent for every language; the others need what the "
-        "language's own profilers deliver: "
+        description="Profile types. `cpu` and `offcpu` come from the node agent for every language; the others need what "
+        "the language's own profilers deliver: "
         + "; ".join(
             f"{language} {', '.join(t for t in types if t not in EBPF_TYPES)}"
             for language, types in PROFILE_TYPES.items()
@@ -127,7 +127,7 @@ class Profiling(Model):
     )
     cpu_source: Literal["ebpf", "agent"] = Field(
         default="ebpf",
-        description="The one source of CPU profiles: `ebpf` (node agent) or `agent` (in-process). Two would count twice.",
+        description="The one source of CPU profiles: `ebpf` (node agent) or `agent` (in-process), since two would count twice.",
         examples=["ebpf"],
     )
 
@@ -163,8 +163,8 @@ class Source(Model):
     )
     own_prefixes: Annotated[list[Annotated[str, Field(min_length=1)]], UNIQUE] = Field(
         default=[],
-        description="Prefixes of function or package names that are the service's own code; blame and the gate weigh it more "
-        "than libraries.",
+        description="Prefixes of function or package names that are the service's own code; blame and the gate weigh it "
+        "more than libraries.",
         examples=[["git.example.com/acme/checkout"]],
     )
 

@@ -1,4 +1,4 @@
-"""stacks/Pulumi.<environment>.yaml: the typed settings of one environment. Secrets are only ever named here, never held."""
+"""stacks/Pulumi.<environment>.yaml: the typed settings of one environment. Secrets are only named here, never held."""
 
 from typing import Annotated, Literal
 
@@ -39,7 +39,8 @@ class Images(Model):
             r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$", "a registry without https://: registry.example.com/flameplane"
         ),
     ] = Field(
-        description="Where images are pulled from; digests come from images.lock. `localhost/flameplane`: built here, never pulled."
+        description="Where images are pulled from; digests come from images.lock. `localhost/flameplane` means: built here, "
+        "never pulled."
     )
 
 
@@ -117,7 +118,7 @@ class Regression(Model):
 
 class Alerts(Model):
     rules: Literal["configmap", "prometheusrule"] = Field(
-        description="`prometheusrule` where the Prometheus operator's CRD is installed, else a ConfigMap with rule files."
+        description="`prometheusrule` where the Prometheus operator's CRD is installed, else `configmap` with rule files."
     )
     prometheus_namespace: Name = Field(description="Namespace that scrapes the platform.")
 

@@ -1,4 +1,4 @@
-"""_team.yaml (a team: its people, tenant and defaults) and _org.yaml (the organisation: defaults, floors and ceilings)."""
+"""_team.yaml (a team: its people, tenant and defaults) and _org.yaml (the organisation: defaults and limits)."""
 
 from typing import Annotated, Literal
 

@@ -37,9 +37,9 @@ _BOUNDS = {
 def check(model: type[M], root: Node, report: Report, only: str | None = None) -> M | None:
     """The tree as a model, or None; every mistake is told in ``report``.
 
-    Unknown keys are told first, then read as what was meant or left out: so neither the absence of the key that was meant nor
-    what is wrong below it gets lost or told twice. With ``only`` (a file), what lies in other files is not repeated, since
-    those files are checked by themselves; conflicts between files are told all the same.
+    Unknown keys are told first, then read as what was meant or left out: so neither the absence of the key that was
+    meant nor what is wrong below it gets lost or told twice. With ``only`` (a file), what lies in other files is not
+    repeated, since those files are checked by themselves; conflicts between files are told all the same.
     """
     while True:
         try:

@@ -22,7 +22,7 @@ class Files:
 
 
 def collect(root: Path, folder: Path, report: Report) -> Files:
-    """Everything below ``folder``, sorted; what has no meaning there is a finding, so that nothing is ignored in silence."""
+    """Everything below ``folder``, sorted; what has no meaning there is a finding, never ignored in silence."""
     files = Files()
     for path in sorted(p for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()):
         parts = path.relative_to(folder).parts

@@ -58,8 +58,8 @@ class Limiter:
             where = ("spec", "defaults", *path)
             self.report.add(
                 "050",
-                f"{limit} rules out the built-in default {defaults[path]} of {show_path(path)}, which services without a "
-                "value of their own would get",
+                f"{limit} rules out the built-in default {defaults[path]} of {show_path(path)}, which services "
+                "without a value of their own would get",
                 self._limit_at(limit),
                 fix=f"Set {show_path(where)} to a value within the limit.",
             )

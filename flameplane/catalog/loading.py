@@ -20,7 +20,7 @@ from schemas.team import Defaults, Organisation, Team
 
 @dataclass(frozen=True)
 class Loaded:
-    """The catalog, or None when anything is wrong; what is wrong; where every value came from."""
+    """The catalog, or None when there is an error; what is wrong; where every value came from."""
 
     catalog: Catalog | None
     findings: list[Finding]
@@ -50,16 +50,17 @@ class _Loader:
         services = list(self._services(organisation, organisation_tree))
         places.apart(services, self.report)
         if not self.files.services:
-            self.report.add("052", f"{here} declares no service", Location(f"{here}/{layout.ORGANISATION}", 1, 1))
+            at = Location(f"{here}/{layout.ORGANISATION}", 1, 1)
+            self.report.add("052", f"{here} declares no service", at, severity="warning")
         findings = in_order(self.report.findings)
-        if findings or organisation is None:
+        if organisation is None or any(f.severity == "error" for f in findings):
             return Loaded(None, findings, self.sources)
         catalog = Catalog(
             organisation,
             tuple(sorted(teams, key=lambda t: t.name)),
             tuple(sorted((service for service, _ in services), key=lambda s: s.name)),
         )
-        return Loaded(catalog, [], self.sources)
+        return Loaded(catalog, findings, self.sources)
 
     def _organisation(self, here: str) -> tuple[Organisation | None, Node | None]:
         if self.files.organisation is None:

@@ -10,6 +10,7 @@ from schemas.service import Service
 from schemas.team import Organisation, Team
 
 LONGTERM = "-longterm"  # suffix of the tenant that holds a team's hourly profiles
+ORGANISATION = "organisation"  # ConfigMap catalog-organisation lies beside catalog-<team>
 
 
 def team_agrees(team: Team, tree: Node, folder: str, report: Report) -> None:
@@ -20,9 +21,10 @@ def team_agrees(team: Team, tree: Node, folder: str, report: Report) -> None:
             "041", f"metadata.name is {team.name}, the folder is {folder}", at, valid=(folder,), fix=f"Write {folder}"
         )
     elif team.name.endswith(LONGTERM):
-        tenant = team.name
-        owner = tenant.removesuffix(LONGTERM)
-        report.add("049", f"{tenant} is the tenant for the hourly profiles of a team {owner}", at)
+        owner = team.name.removesuffix(LONGTERM)
+        report.add("049", f"{team.name} is the tenant for the hourly profiles of a team {owner}", at)
+    elif team.name == ORGANISATION:
+        report.add("049", f"{team.name} stands for the organisation in the names of objects", at)
 
 
 def service_agrees(

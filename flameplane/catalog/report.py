@@ -5,7 +5,7 @@ from flameplane.findings import Finding, Location, Severity
 
 
 class Report:
-    """Findings in the making. A place that could not be read is spoiled: what else is wrong there only follows from that."""
+    """Findings in the making. A place that could not be read is spoiled: what else is wrong there follows from that."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

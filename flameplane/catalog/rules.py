@@ -1,7 +1,8 @@
 """Every finding about a declared file, in one table: ``docs/service-yaml.md`` and SARIF take their texts from here.
 
-A finding's id is the kind of file and the number of the rule: ``SVC`` for service, team and organisation files, ``SET`` for
-``stacks/Pulumi.<environment>.yaml``, ``LCK`` for ``images.lock``. Ids are stable: a number is never given to another rule.
+A finding's id is the kind of file and the number of the rule: ``SVC`` for service, team and organisation files,
+``SET`` for ``stacks/Pulumi.<environment>.yaml``, ``LCK`` for ``images.lock``. Ids are stable: a number is never given
+to another rule.
 """
 
 from typing import Final, NamedTuple
@@ -99,7 +100,7 @@ RULES: Final[dict[str, Rule]] = {
     # -- the place of the file, and the organisation
     "040": Rule(
         "File in the wrong place",
-        "services/ holds _org.yaml, <team>/_team.yaml and <team>/<service>/service.yaml; any other file would be ignored in silence.",
+        "services/ holds _org.yaml, <team>/_team.yaml and <team>/<service>/service.yaml; other files would be ignored.",
         "Move, rename or delete it.",
         _SVC,
     ),
@@ -150,7 +151,7 @@ RULES: Final[dict[str, Rule]] = {
     ),
     "049": Rule(
         "Reserved team name",
-        "`<team>-longterm` is the tenant of a team's hourly profiles.",
+        "`<team>-longterm` is the tenant of a team's hourly profiles, `organisation` stands for the organisation.",
         "Choose another name.",
         _SVC,
     ),
@@ -188,7 +189,7 @@ RULES: Final[dict[str, Rule]] = {
     "063": Rule("Demo outside environment local", "Demo workloads only cost elsewhere.", "Remove it.", _SET),
     "064": Rule(
         "Object storage not fully described",
-        "SeaweedFS serves one machine only and needs a volume and its keys; S3 needs the address range that may be reached.",
+        "SeaweedFS serves one machine and needs a volume and its keys; S3 needs the address range that may be reached.",
         "Set the value that is named.",
         _SET,
     ),

@@ -1,4 +1,4 @@
-"""Settings of one environment: ``stacks/Pulumi.<environment>.yaml`` read strictly, or values that Pulumi has read already."""
+"""Settings of one environment: ``stacks/Pulumi.<environment>.yaml`` read strictly, or values Pulumi has read already."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -48,9 +48,10 @@ def load_settings(root: Path, stack: str) -> LoadedSettings:
 
 
 def check_settings(values: Mapping[str, Any], file: Path, root: Path) -> LoadedSettings:
-    """Values that Pulumi has read (``{"cluster": {...}, ...}``), checked as `load_settings` does; ``file`` is their stack file.
+    """Values that Pulumi has read (``{"cluster": {...}, ...}``), checked as `load_settings` does, of the stack file ``file``.
 
-    Places are taken from the file as far as it has the value; values may also come from ``pulumi config set`` or ``--config``.
+    Places are taken from the file as far as it has the value; values may also come from ``pulumi config set`` or
+    ``--config``.
     """
     root, file = root.resolve(), file.resolve()
     name = relative(file, root)
@@ -112,7 +113,8 @@ def _hides_secret(node: Node, path: KeyPath, report: Report) -> bool:
     if (secure := node.value.get("secure")) and path:
         report.add("060", f"{show_path(path)} is an encrypted value; settings only ever name secrets", secure.key)
         return True
-    return any([_hides_secret(child, (*path, key), report) for key, child in node.value.items()])
+    found = [_hides_secret(child, (*path, key), report) for key, child in node.value.items()]  # all of them
+    return any(found)
 
 
 def _checked(values: Node | None, name: str, stack: str, report: Report) -> LoadedSettings:

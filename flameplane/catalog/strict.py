@@ -1,7 +1,7 @@
 """The strict YAML reader: only what every YAML reader understands alike, each value with its place, never a traceback.
 
-YAML as libraries read it loses duplicate keys without a word, turns ``on`` into true and ``12:30`` into 750. What readers
-disagree on is refused here with the reason and the fix, so that a file means what it looks like.
+YAML as libraries read it loses duplicate keys without a word, turns ``on`` into true and ``12:30`` into 750. What
+readers disagree on is refused here with the reason and the fix, so that a file means what it looks like.
 """
 
 import re
@@ -160,6 +160,7 @@ class _Builder:
     def _at(self, event: Event) -> Location:
         """Place of an event; it ends where its first line ends."""
         start, end = event.start_mark, event.end_mark
+        assert start and end  # the C parser sets them always
         line, column = start.line + 1, start.column + 1
         if end.line == start.line:
             return Location(self.name, line, column, max(end.column, column) + 1)

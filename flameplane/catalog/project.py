@@ -1,0 +1,50 @@
+"""Everything that is declared: services/, the settings of every environment, images.lock."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from flameplane.catalog.check import check
+from flameplane.catalog.loading import Loaded, load
+from flameplane.catalog.report import Report
+from flameplane.catalog.settings import load_settings, stacks
+from flameplane.catalog.strict import read
+from flameplane.findings import Finding, Location, in_order
+from schemas.images import ImagesLock
+
+LOCK = "images.lock"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a look at the whole project found."""
+
+    loaded: Loaded
+    environments: tuple[str, ...]
+    findings: list[Finding]
+
+
+def check_project(root: Path) -> Checked:
+    """Read and check every declared file. A folder that is no Pulumi project needs services/ only."""
+    loaded = load(root)
+    environments = tuple(stacks(root))
+    findings = list(loaded.findings)
+    for stack in environments:
+        findings += load_settings(root, stack).findings
+    if (root / "Pulumi.yaml").is_file() or (root / LOCK).is_file():
+        findings += _lock(root)
+    return Checked(loaded, environments, in_order(findings))
+
+
+def _lock(root: Path) -> list[Finding]:
+    """images.lock is JSON, so that a program can write it; as such it is YAML too, and read as strictly."""
+    report = Report("LCK")
+    tree = read(root / LOCK, LOCK, report)
+    if tree:
+        try:
+            json.loads((root / LOCK).read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            report.add("002", f"not valid JSON: {error.msg}", Location(LOCK, error.lineno, error.colno))
+        else:
+            check(ImagesLock, tree, report)
+    return report.findings

@@ -1,0 +1,156 @@
+"""The published JSON Schemas, draft-07: what editors and other tools check declared files with.
+
+pydantic generates draft 2020-12; yaml-language-server reads draft-07 and below. So ``$defs`` become ``definitions``, a
+reference never has siblings (draft-07 ignores those), a union is told apart by if/then on its ``name`` (an error then
+speaks of the one member that was meant), and null is gone (the strict reader refuses keys without a value).
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from schemas.allowed import PROFILE_TYPES
+from schemas.base import FORMS
+from schemas.service import Service
+from schemas.settings import Settings
+from schemas.team import Organisation, Team
+
+DRAFT: Final = "http://json-schema.org/draft-07/schema#"
+VERSION: Final = "v1"
+KINDS: Final[Mapping[str, type[BaseModel]]] = {
+    "service": Service,
+    "team": Team,
+    "organisation": Organisation,
+    "settings": Settings,
+}
+_TITLES: Final = {
+    "service": "Flameplane service.yaml, version 1",
+    "team": "Flameplane _team.yaml, version 1",
+    "organisation": "Flameplane _org.yaml, version 1",
+    "settings": "Flameplane stacks/Pulumi.<environment>.yaml, version 1",
+}
+
+
+def file_name(kind: str) -> str:
+    """Name of the schema's file below schemas/."""
+    return f"{kind}.{VERSION}.schema.json"
+
+
+def generate(kind: str) -> str:
+    """The schema of a kind of file, as it is published."""
+    return json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n"
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """The schema of a kind of file."""
+    model = KINDS[kind]
+    raw = model.model_json_schema(by_alias=True, ref_template="#/definitions/{model}")
+    definitions = {name: _clean(definition) for name, definition in sorted(raw.pop("$defs", {}).items())}
+    body = _clean(raw)
+    head: dict[str, Any] = {"$schema": DRAFT, "$id": f"https://flameplane.dev/schemas/{file_name(kind)}"}
+    head["title"] = _TITLES[kind]
+    if kind == "settings":
+        body = _stack_file(body)
+    if kind == "service":
+        definitions["ServiceSpec"]["allOf"] = _types_by_language()
+    body.pop("title", None)
+    return {**head, **body, "definitions": definitions}
+
+
+def _clean(node: Any) -> Any:
+    """One part of pydantic's schema in draft-07."""
+    if isinstance(node, list):
+        return [_clean(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = dict(node)
+    if "discriminator" in node:
+        return _union(node)
+    if "anyOf" in node:  # pydantic writes X | None so
+        members = [m for m in node.pop("anyOf") if m != {"type": "null"}]
+        node = {**members[0], **node} if len(members) == 1 else {**node, "anyOf": members}
+    if node.get("default", ...) is None:
+        del node["default"]
+    for keyword in ("properties", "patternProperties"):
+        if keyword in node:
+            node[keyword] = {key: _property(value) for key, value in node[keyword].items()}
+    for keyword in ("items", "additionalProperties", "propertyNames", "anyOf"):
+        if keyword in node:
+            node[keyword] = _clean(node[keyword])
+    if "pattern" in node and node["pattern"] in FORMS:
+        node["patternErrorMessage"] = f"Has to be {FORMS[node['pattern']]}."  # read by yaml-language-server
+    if "description" in node:
+        node["description"] = " ".join(node["description"].split())
+        node["markdownDescription"] = node["description"]
+    reference = node.pop("$ref", None)
+    if reference is None:
+        return node
+    return {**node, "allOf": [{"$ref": reference}]} if node else {"$ref": reference}
+
+
+def _property(node: dict[str, Any]) -> dict[str, Any]:
+    """A property; pydantic's titles only repeat its name."""
+    cleaned = _clean(node)
+    cleaned.pop("title", None)
+    return cleaned  # type: ignore[no-any-return]
+
+
+def _union(node: dict[str, Any]) -> dict[str, Any]:
+    """A discriminated union: the names that there are, and for each of them the one schema that counts."""
+    discriminator = node.pop("discriminator")
+    node.pop("oneOf")
+    key, mapping = discriminator["propertyName"], discriminator["mapping"]
+    return {
+        **_clean(node),
+        "type": "object",
+        "required": [key],
+        "properties": {key: {"type": "string", "enum": list(mapping)}},
+        "allOf": [_if({key: {"const": name}}, {"$ref": reference}) for name, reference in mapping.items()],
+    }
+
+
+def _if(properties: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    return {"if": {"required": list(properties), "properties": properties}, "then": then}
+
+
+def _types_by_language() -> list[dict[str, Any]]:
+    """What `ServiceSpec` checks across fields, as far as draft-07 can say it."""
+    rules = []
+    for language, types in PROFILE_TYPES.items():
+        profiling: dict[str, Any] = {"types": {"items": {"enum": list(types)}}}
+        if language == "native":
+            profiling["cpuSource"] = {"const": "ebpf"}
+        chosen = {"language": {"required": ["name"], "properties": {"name": {"const": language}}}}
+        rules.append(_if(chosen, {"properties": {"profiling": {"properties": profiling}}}))
+    return rules
+
+
+def _stack_file(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as Pulumi keeps them: below ``config``, each key with the project's name in front."""
+    properties = {f"flameplane:{key}": value for key, value in settings["properties"].items()}
+    properties["pulumi:disable-default-providers"] = {
+        "type": "array",
+        "items": {"type": "string"},
+        "contains": {"const": "kubernetes"},
+        "description": "Has to name kubernetes: the default provider would use the current kubectl context.",
+    }
+    required = [f"flameplane:{key}" for key in settings["required"]]
+    config = {
+        "type": "object",
+        "properties": properties,
+        "patternProperties": {"^pulumi:": {}},
+        "additionalProperties": False,
+        "required": [*required, "pulumi:disable-default-providers"],
+    }
+    own = {"type": "string", "description": "Written by Pulumi."}
+    names = ("secretsprovider", "encryptionsalt", "encryptedkey")
+    return {
+        "type": "object",
+        "description": settings["description"],
+        "markdownDescription": settings["markdownDescription"],
+        "properties": {"config": config, **dict.fromkeys(names, own)},
+        "additionalProperties": False,
+        "required": ["config"],
+    }
