@@ -1,0 +1,132 @@
+"""Reading Kubernetes manifests: what several rules need to find in them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+from policies.rule import Manifest, Violation
+from schemas.allowed import AGENT_NAMESPACE
+
+# Every kind that makes pods, with the path to its pod template.
+POD_PATHS: Final = {
+    "Pod": (),
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "ReplicationController": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
+WORKLOADS: Final = tuple(POD_PATHS)
+
+
+class Container(NamedTuple):
+    """A container, where it stands, and the pod around it."""
+
+    group: str  # containers | initContainers | ephemeralContainers
+    body: Mapping[str, Any]
+    pod: Mapping[str, Any]
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """Name of the container."""
+        return str(self.body.get("name", "?"))
+
+    @property
+    def security(self) -> Mapping[str, Any]:
+        """Its own securityContext."""
+        return self.body.get("securityContext") or {}
+
+    def effective(self, field: str) -> Any:
+        """A securityContext field as the kubelet sees it: the container's, else the pod's."""
+        own = self.security.get(field)
+        return own if own is not None else (self.pod.get("securityContext") or {}).get(field)
+
+    def breaks(self, how: str) -> Violation:
+        """A violation whose message starts with this container."""
+        return Violation(f"container {self.name} of {label(self.manifest)} {how}", self.manifest)
+
+
+def at(manifest: Any, *path: str) -> Any:
+    """The value at a path of keys, None where the path ends early."""
+    for key in path:
+        if not isinstance(manifest, Mapping):
+            return None
+        manifest = manifest.get(key)
+    return manifest
+
+
+def name(manifest: Manifest) -> str:
+    """metadata.name."""
+    return str(at(manifest, "metadata", "name") or "?")
+
+
+def namespace(manifest: Manifest) -> str:
+    """metadata.namespace, `default` as the API server would fill it in; for a Namespace its own name."""
+    if manifest.get("kind") == "Namespace":
+        return name(manifest)
+    return str(at(manifest, "metadata", "namespace") or "default")
+
+
+def label(manifest: Manifest) -> str:
+    """How messages name an object."""
+    where = at(manifest, "metadata", "namespace")
+    return f"{manifest.get('kind')} {f'{where}/' if where else ''}{name(manifest)}"
+
+
+def breaks(manifest: Manifest, how: str, declared: str = "") -> Violation:
+    """A violation whose message starts with this object."""
+    return Violation(f"{label(manifest)} {how}", manifest, declared)
+
+
+def template(manifest: Manifest) -> Manifest:
+    """The pod template of a workload; the Pod itself for a Pod."""
+    return at(manifest, *POD_PATHS[manifest["kind"]]) or {}
+
+
+def pod(manifest: Manifest) -> Manifest:
+    """The pod spec of a workload."""
+    return template(manifest).get("spec") or {}
+
+
+def containers(manifest: Manifest) -> Iterator[Container]:
+    """Every container of a workload, init and ephemeral ones included."""
+    spec = pod(manifest)
+    for group in ("initContainers", "containers", "ephemeralContainers"):
+        for body in spec.get(group) or ():
+            yield Container(group, body, spec, manifest)
+
+
+def is_agent(manifest: Manifest) -> bool:
+    """Whether this is the node agent, the one workload that may hold more than nothing."""
+    return manifest.get("kind") == "DaemonSet" and namespace(manifest) == AGENT_NAMESPACE
+
+
+def texts(values: Any) -> list[str]:
+    """A list of strings as a plain list; an absent list is empty."""
+    return [str(v) for v in values or ()]
+
+
+@lru_cache(maxsize=4096)
+def parsed(text: str) -> Any:
+    """A YAML text of a ConfigMap. Several rules read the same ones, so each is parsed once."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  both are safe loaders
+
+
+def documents(config_map: Manifest) -> dict[str, Any]:
+    """The parsed values of a ConfigMap by key."""
+    return {key: parsed(text) for key, text in (config_map.get("data") or {}).items() if isinstance(text, str)}
+
+
+def items(value: Any) -> Sequence[Any]:
+    """A list, empty when absent."""
+    return value or ()
+
+
+def whole(value: Any) -> Any:
+    """A number as people write it: all numbers arrive as doubles over Pulumi's wire."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

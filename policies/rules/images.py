@@ -1,0 +1,88 @@
+"""Images: by digest, or built here. images.lock holds the digests; an entry without one is open."""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from policies.objects import WORKLOADS, breaks, containers, items, pod
+from policies.rule import Manifest, Rule, Violation
+
+LOCKED: Final = re.compile(r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$")
+LOCAL: Final = re.compile(r"^localhost(/[a-z0-9._-]+)+:local$")
+LOCK_FILE: Final = Path(__file__).resolve().parents[2] / "images.lock"
+
+
+def _locked(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    for container in (c for m in manifests for c in containers(m)):
+        image, pull = str(container.body.get("image") or ""), container.body.get("imagePullPolicy")
+        local = image.startswith("localhost/")
+        if is_open(image):
+            if not local:
+                yield container.breaks(f"waits for its image: {waits_for(image)}")
+        elif not LOCKED.match(image) and not LOCAL.match(image):
+            yield container.breaks(f"runs {image or 'no image'}, which is not locked: no digest (`...@sha256:...`)")
+        if local and pull != "Never":
+            yield container.breaks(
+                f"may pull {image} (imagePullPolicy {pull or 'unset'}); use Never: localhost is no registry"
+            )
+    for manifest in manifests:
+        for volume in items(pod(manifest).get("volumes")):
+            image = str((volume.get("image") or {}).get("reference") or "")
+            if volume.get("image") and not LOCKED.match(image):
+                yield breaks(
+                    manifest, f"mounts image {image or '?'} (volume {volume.get('name')}), which has no digest"
+                )
+
+
+def _open(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    for container in (c for m in manifests for c in containers(m)):
+        if is_open(image := str(container.body.get("image") or "")) and image.startswith("localhost/"):
+            yield container.breaks(f"cannot start yet: {waits_for(image)}")
+
+
+def is_open(image: str) -> bool:
+    """Whether the reference is that of an open entry: the tag ``not-locked``, which no registry serves."""
+    return image.endswith(":not-locked")
+
+
+def waits_for(image: str) -> str:
+    """What an open entry waits for, in the words of images.lock."""
+    base = image.removesuffix(":not-locked")
+    known = [what for repository, what in _lock().items() if base.endswith(f"/{repository}")]
+    return f"images.lock has no digest for {base}" + (f" ({known[0]})" if known else "")
+
+
+@lru_cache(maxsize=1)
+def _lock() -> dict[str, str]:
+    """Repository -> what it is and waits for. Only makes messages better, so a missing file is no failure."""
+    if not LOCK_FILE.is_file():
+        return {}
+    entries = yaml.safe_load(LOCK_FILE.read_text())["images"].values()
+    return {entry["repository"]: entry["what"] for entry in entries}
+
+
+RULES: Final = (
+    Rule(
+        id="FP005",
+        name="locked-images",
+        why="A tag can be moved under a running platform; a digest names the bytes that were reviewed.",
+        remediation="Add the image to images.lock and lock it from your registry; images that `local/` builds are "
+        "`localhost/<repository>:local` with imagePullPolicy Never.",
+        kinds=WORKLOADS,
+        check=_locked,
+    ),
+    Rule(
+        id="FP013",
+        name="open-images",
+        why="In environment local a program whose image nobody builds yet may be declared: its pod waits and "
+        "everything else works. Every other environment must not roll out a pod that cannot start (FP005).",
+        remediation="Build the image (`local: true` in images.lock) or ignore it until the program exists.",
+        kinds=WORKLOADS,
+        check=_open,
+        severity="warning",
+    ),
+)

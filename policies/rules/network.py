@@ -1,0 +1,82 @@
+"""NetworkPolicies: every namespace starts from nothing, and what opens it names who, and which port."""
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from policies.objects import breaks, items, name, namespace
+from policies.rule import Manifest, Rule, Violation
+from schemas.allowed import NAMESPACES
+
+DIRECTIONS: Final = {"Ingress": ("ingress", "from"), "Egress": ("egress", "to")}
+WIDEST_PREFIX: Final = {4: 8, 6: 32}  # an address range wider than this names no one
+
+
+def _policies(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    policies = [m for m in manifests if m.get("kind") == "NetworkPolicy"]
+    closed = {namespace(p) for p in policies if _denies_all(p)}
+    for manifest in manifests:
+        if manifest.get("kind") == "Namespace" and name(manifest) in NAMESPACES and name(manifest) not in closed:
+            yield breaks(
+                manifest,
+                "has no default-deny NetworkPolicy (podSelector {}, policyTypes [Ingress, Egress], no rules): "
+                "its pods without a policy of their own are open",
+            )
+    for policy in policies:
+        for direction, (rules, peers) in DIRECTIONS.items():
+            for rule in items((policy.get("spec") or {}).get(rules)):
+                yield from _rule(policy, direction, rule, peers)
+
+
+def _denies_all(policy: Manifest) -> bool:
+    spec = policy.get("spec") or {}
+    everyone = not _selects(spec.get("podSelector"))
+    both = {str(t) for t in items(spec.get("policyTypes"))} == set(DIRECTIONS)
+    return everyone and both and not items(spec.get("ingress")) and not items(spec.get("egress"))
+
+
+def _selects(selector: Mapping[str, Any] | None) -> bool:
+    """Whether a label selector narrows anything; `{}` selects everything."""
+    return bool(selector) and bool((selector or {}).get("matchLabels") or (selector or {}).get("matchExpressions"))
+
+
+def _rule(policy: Manifest, direction: str, rule: Mapping[str, Any], peers: str) -> Iterator[Violation]:
+    rule_of = f"has an {direction.lower()} rule"
+    if not items(rule.get(peers)):
+        yield breaks(policy, f"{rule_of} without `{peers}`: it opens to everyone")
+    for peer in items(rule.get(peers)):
+        if problem := _too_wide(peer):
+            yield breaks(policy, f"{rule_of} {problem}")
+    ports = items(rule.get("ports"))
+    if not ports or any(port.get("port") is None for port in ports):
+        yield breaks(policy, f"{rule_of} that names no port: it opens all of them")
+    if any(port.get("endPort") is not None for port in ports):
+        yield breaks(policy, f"{rule_of} that opens a range of ports (endPort); name each")
+
+
+def _too_wide(peer: Mapping[str, Any]) -> str | None:
+    block = peer.get("ipBlock")
+    if block:
+        network = ipaddress.ip_network(str(block.get("cidr")), strict=False)
+        if network.prefixlen < WIDEST_PREFIX[network.version]:
+            return f"that opens to {network}, which is no particular network"
+        return None
+    if _selects(peer.get("namespaceSelector")) or _selects(peer.get("podSelector")):
+        return None
+    who = "every pod of every namespace" if peer.get("namespaceSelector") is not None else "every pod of the namespace"
+    return f"that opens to {who}"
+
+
+RULES: Final = (
+    Rule(
+        id="FP006",
+        name="default-deny-network",
+        why="Pyroscope has no authentication: whoever reaches it reads every team's profiles. The network starts from"
+        " nothing, both ways.",
+        remediation="Keep `default-deny` in each namespace of the platform, and open what is used with the functions "
+        "of components/network.py: one peer, its ports.",
+        kinds=("Namespace", "NetworkPolicy"),
+        check=_policies,
+        scope="stack",
+    ),
+)

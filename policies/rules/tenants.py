@@ -1,0 +1,61 @@
+"""Tenants: the boundary between teams. Exactly one per team for fine profiles and one for downsampled ones."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from policies.declared import LONGTERM, read
+from policies.objects import WORKLOADS, at, breaks
+from policies.pyroscope import config_files, flags, override_files
+from policies.rule import Manifest, Rule, Violation
+
+TENANT: Final = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")  # a `|` would make Pyroscope read several tenants at once
+# What makes tenants a boundary at all, as path in the configuration, value, and what is wrong without.
+BOUNDARY: Final = (
+    (("multitenancy_enabled",), True, "all teams would share the tenant `anonymous`"),
+    (("admin_server", "mode"), "exclusive", "/ops reads any tenant's profiles on the port that the gateway uses"),
+)
+FLAGS: Final = ("multitenancy-enabled", "admin-server.mode", "runtime-config.file")
+
+
+def _tenants(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    teams = read(manifests).teams
+    overrides = list(override_files(manifests))
+    for file in overrides:
+        tenants = set(file.body.get("overrides") or {})
+        for tenant in sorted(tenants):
+            if not TENANT.match(tenant):
+                yield breaks(file.manifest, f"has the tenant `{tenant}`; valid: 1 to 64 of A-Z a-z 0-9 _ . -")
+        if not teams:
+            continue
+        wanted = {tenant for team in teams for tenant in (team, f"{team}{LONGTERM}")}
+        for missing in sorted(wanted - tenants):
+            team = teams.get(missing) or teams[missing.removesuffix(LONGTERM)]
+            yield breaks(file.manifest, f"has no tenant {missing}", team.declared("metadata.name"))
+        for extra in sorted(t for t in tenants - wanted if TENANT.match(t)):
+            yield breaks(file.manifest, f"has the tenant {extra}, which is no team's")
+    for config in config_files(manifests):
+        for path, value, otherwise in BOUNDARY:
+            if at(config.body, *path) != value:
+                setting = f"{'.'.join(path)}: {str(value).lower()}"
+                yield breaks(config.manifest, f"does not set {setting} in {config.key}: {otherwise}")
+        if overrides and not at(config.body, "runtime_config", "file"):
+            yield breaks(config.manifest, f"loads no overrides in {config.key} (runtime_config.file)")
+    for container, flag, value in flags(manifests):
+        if flag.endswith(FLAGS):
+            yield container.breaks(f"has the flag -{flag}={value}, which beats the configuration files")
+
+
+RULES: Final = (
+    Rule(
+        id="FP011",
+        name="tenant-per-team",
+        why="Pyroscope knows no users: the tenant is the only boundary between teams, so each team has its own and "
+        "nobody else's.",
+        remediation="Tenants follow from the teams under services/: add or remove the team there. Keep multitenancy "
+        "on and the admin port apart.",
+        kinds=("ConfigMap", *WORKLOADS),
+        check=_tenants,
+        scope="stack",
+    ),
+)

@@ -1,0 +1,72 @@
+"""What no pod of the platform may ask for."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from policies.objects import WORKLOADS, Container, breaks, containers, is_agent, items, pod
+from policies.rule import Manifest, Rule, Violation
+from policies.rules.agent import LOADER
+
+HOST_FIELDS: Final = ("hostPID", "hostNetwork", "hostIPC")
+SECCOMP_TYPES: Final = ("RuntimeDefault", "Localhost")
+
+
+def _pods(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    for manifest in manifests:
+        spec = pod(manifest)
+        for field in HOST_FIELDS:
+            if spec.get(field):
+                yield breaks(manifest, f"has {field}: true")
+        if spec.get("shareProcessNamespace"):
+            yield breaks(
+                manifest, "has shareProcessNamespace: true: a container would see the others' memory and files"
+            )
+        if spec.get("automountServiceAccountToken") is not False:
+            yield breaks(
+                manifest,
+                "does not set automountServiceAccountToken: false: every container would get a token; "
+                "mount a projected one where it is needed",
+            )
+        if items((spec.get("securityContext") or {}).get("sysctls")):
+            yield breaks(manifest, "sets sysctls")
+        for container in containers(manifest):
+            yield from _container(container)
+
+
+def _container(container: Container) -> Iterator[Violation]:
+    security = container.security
+    if container.group == "ephemeralContainers":
+        yield container.breaks("is an ephemeral container: debugging a pod is no declaration")
+    if security.get("privileged"):
+        yield container.breaks("is privileged")
+    if security.get("allowPrivilegeEscalation") is not False:
+        yield container.breaks("does not set allowPrivilegeEscalation: false")
+    if security.get("readOnlyRootFilesystem") is not True:
+        yield container.breaks("does not set readOnlyRootFilesystem: true")
+    if (security.get("procMount") or "Default") != "Default":
+        yield container.breaks("unmasks /proc by procMount")
+    # The loader is root on purpose: bpffs pins belong to who makes them. It holds two capabilities and ends (FP002).
+    if not (is_agent(container.manifest) and container.name == LOADER):
+        if container.effective("runAsNonRoot") is not True:
+            yield container.breaks("does not set runAsNonRoot: true")
+        if container.effective("runAsUser") == 0:
+            yield container.breaks("runs as root (runAsUser: 0)")
+    seccomp = (container.effective("seccompProfile") or {}).get("type")
+    if seccomp not in SECCOMP_TYPES:
+        yield container.breaks(f"has seccomp profile {seccomp or 'none'}; valid: {', '.join(SECCOMP_TYPES)}")
+    if (container.effective("appArmorProfile") or {}).get("type") == "Unconfined":
+        yield container.breaks("turns AppArmor off (Unconfined)")
+
+
+RULES: Final = (
+    Rule(
+        id="FP003",
+        name="unprivileged-workloads",
+        why="Privileged pods, host namespaces, root and writable roots are how a profiling platform becomes the way "
+        "into every node.",
+        remediation="Use `restricted_pod` and `restricted_container` of components/pods.py; a container that needs "
+        "more says so in schemas/allowed.py, where it is reviewed.",
+        kinds=WORKLOADS,
+        check=_pods,
+    ),
+)
