@@ -100,9 +100,9 @@ class _Apt:
         self.stamp.touch()
 
     def _configuration(self) -> str:
-        """All settings in one file: the host's `Acquire` tree, and our folders. The host's apt.conf.d is not read."""
+        """All settings in one file: where the host's sources are and how it reaches them, and folders of ours."""
         dump = run(["apt-config", "dump"], doing="read the apt settings")
-        kept = [line for line in dump.splitlines() if line.startswith("Acquire::")]
+        kept = [line for line in dump.splitlines() if line.startswith(("Acquire::", "Dir::Etc"))]
         architecture = run(["dpkg", "--print-architecture"], doing="read the architecture").strip()
         own = {
             "Dir::Etc::parts": "/dev/null",

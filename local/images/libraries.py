@@ -11,6 +11,7 @@ from local.process import run
 
 FOUND = re.compile(r"^\t(?:\S+ => )?(/.+) \(0x[0-9a-f]+\)$", re.MULTILINE)
 PT_INTERP = 3
+UNWINDER = "libgcc_s.so.1"  # no program names it, but glibc loads it when it ends a thread
 
 
 def closure(root: Path, programs: Iterable[Path], own: Sequence[Path] = ()) -> dict[str, Path]:
@@ -19,10 +20,13 @@ def closure(root: Path, programs: Iterable[Path], own: Sequence[Path] = ()) -> d
     The root's own loader lists them without running anything. Libraries in the folders `own` go where the program goes,
     so they are not named.
     """
-    loader, interpreter = _loader(root)
+    loader, called = _loader(root)
     folders = [*own, *sorted((root / "usr/lib").glob("*-linux-gnu*"))]
     command: list[str | Path] = [loader, "--inhibit-cache", "--library-path", ":".join(map(str, folders)), "--list"]
-    libraries = {interpreter: loader}
+    libraries = {called: loader}
+    for folder in folders:
+        if (unwinder := folder / UNWINDER).exists():
+            libraries[f"/{unwinder.relative_to(root)}"] = unwinder
     for program in programs:
         listed = run([*command, program], doing=f"list the libraries of {program.name}", env={"LC_ALL": "C"})
         for name in FOUND.findall(listed):

@@ -91,9 +91,10 @@ def _demo_node() -> Iterator[Image]:
     root = debian.unpack("image-node", NODE_PACKAGES)
     node = debian.inside(root, "/usr/bin/node")
     entries: dict[str, Path | bytes] = {"/usr/bin/node": node, "/app": DEMO / "node", **closure(root, [node])}
-    modules = root / "usr/share/nodejs"
-    if modules.is_dir():  # Debian's Node loads some of its built-in modules from there
-        entries["/usr/share/nodejs"] = modules
+    # Debian's Node loads some of its built-in modules from there; declarations for TypeScript are none of them.
+    for module in (root / "usr/share/nodejs").glob("[!@]*"):
+        if not module.name.endswith("-types"):
+            entries[f"/usr/share/nodejs/{module.name}"] = module
     yield Image(entries, ["/usr/bin/node", "/app/server.js"])
     cache.remove(root)
 
