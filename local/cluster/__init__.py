@@ -11,6 +11,7 @@ metrics API, and pods cannot reach the internet. The kernel is shared with the h
 
 from local.cluster.layout import ClusterInfo
 from local.cluster.lifecycle import down, load_image, status, up
+from local.cluster.preflight import CannotRun
 from local.cluster.progress import Progress, silent
 
-__all__ = ["ClusterInfo", "Progress", "down", "load_image", "silent", "status", "up"]
+__all__ = ["CannotRun", "ClusterInfo", "Progress", "down", "load_image", "silent", "status", "up"]

@@ -22,7 +22,7 @@ def main() -> int:
             provider.down(_show)
             return OK
         info = provider.up(_show) if arguments.command == "up" else provider.status()
-    except LocalError as error:
+    except (LocalError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return FAILURE
     except KeyboardInterrupt:

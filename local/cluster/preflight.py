@@ -39,10 +39,14 @@ TRY_OVERLAY = (
 )
 
 
+class CannotRun(LocalError):
+    """The machine lacks something; nothing was tried."""
+
+
 def check_host() -> None:
     """Linux, root and tools: what every command needs."""
     if platform.system() != "Linux":
-        raise LocalError(f"The local cluster runs on Linux only, and this is {platform.system()}. {ELSEWHERE}")
+        raise CannotRun(f"The local cluster runs on Linux only, and this is {platform.system()}. {ELSEWHERE}")
     missing = []
     if os.geteuid() != 0:
         missing.append("root: it makes namespaces, mounts and a network interface (use sudo, or a root shell)")
@@ -70,7 +74,7 @@ def check_room(folder: Path, built: bool) -> None:
 def _refuse(missing: list[str]) -> None:
     if missing:
         listed = "".join(f"\n  - {line}" for line in missing)
-        raise LocalError(f"This machine cannot run the local cluster. Missing:{listed}\n{ELSEWHERE}")
+        raise CannotRun(f"This machine cannot run the local cluster. Missing:{listed}\n{ELSEWHERE}")
 
 
 def _try_mounts(folder: Path) -> str:
