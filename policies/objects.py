@@ -75,7 +75,7 @@ def namespace(manifest: Manifest) -> str:
 def label(manifest: Manifest) -> str:
     """How messages name an object."""
     where = at(manifest, "metadata", "namespace")
-    return f"{manifest.get('kind')} {f'{where}/' if where else ''}{name(manifest)}"
+    return f"{manifest.get('kind')}/{name(manifest)}" + (f" in {where}" if where else "")
 
 
 def breaks(manifest: Manifest, how: str, declared: str = "") -> Violation:

@@ -13,7 +13,7 @@ class Violation:
 
     message: str
     manifest: Manifest | None = None  # the object at fault; None: the stack as a whole
-    declared: str = ""  # the declaration behind it, "service/<name> <yaml path>" or "team/<name> <yaml path>"
+    declared: str = ""  # the declaration behind it, "<service, team or organisation>/<name> <yaml path>"
 
     def __str__(self) -> str:
         return f"{self.message} [declared: {self.declared}]" if self.declared else self.message

@@ -52,8 +52,9 @@ def is_open(image: str) -> bool:
 def waits_for(image: str) -> str:
     """What an open entry waits for, in the words of images.lock."""
     base = image.removesuffix(":not-locked")
+    missing = f"nothing builds {base}" if base.startswith("localhost/") else f"images.lock has no digest for {base}"
     known = [what for repository, what in _lock().items() if base.endswith(f"/{repository}")]
-    return f"images.lock has no digest for {base}" + (f" ({known[0]})" if known else "")
+    return f"{missing} ({known[0]})" if known else missing
 
 
 @lru_cache(maxsize=1)

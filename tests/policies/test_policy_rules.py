@@ -1,10 +1,11 @@
 """Every rule against its fixtures, in this process.
 
-Proves what each rule finds and does not find, on plain manifests and in the form in which Pulumi hands them over (doubles,
-proxies). It cannot prove that the pack serves these rules: test_policy_pack.py does.
+Proves what each rule finds and does not find, on plain manifests and in the form in which Pulumi hands them over
+(doubles, proxies). It cannot prove that the pack serves these rules: test_policy_pack.py does.
 """
 
 import re
+from collections.abc import Sequence
 
 import pytest
 from corpus import FOLDER, Fixture, fixtures, over_the_wire
@@ -14,7 +15,7 @@ from policies.rule import Manifest, run
 from policies.rules import RULES
 
 
-def found(manifests: list[Manifest]) -> list[tuple[str, str]]:
+def found(manifests: Sequence[Manifest]) -> list[tuple[str, str]]:
     return [(rule.id, str(violation)) for rule, violation in run(RULES, manifests)]
 
 
@@ -34,7 +35,9 @@ def test_no_rule_fires(fixture: Fixture) -> None:
 
 def test_no_rule_lacks_fixtures() -> None:
     for folder in ("fire", "dont-fire"):
-        assert {p.parts[-2] for p in FOLDER.glob(f"*/{folder}") if any(p.glob("*.yaml"))} == {r.id for r in RULES}, folder
+        assert {p.parts[-2] for p in FOLDER.glob(f"*/{folder}") if any(p.glob("*.yaml"))} == {r.id for r in RULES}, (
+            folder
+        )
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
@@ -59,6 +62,8 @@ def test_every_declaration_named_by_a_violation_is_well_formed() -> None:
     for fixture in fixtures(fires=True):
         for _, message in found(fixture.manifests()):
             if "[declared:" in message:
-                assert re.search(r" \[declared: (service|team)/[a-z0-9-]+ (metadata|spec)(\.[A-Za-z]+)+\]$", message), message
+                assert re.search(
+                    r" \[declared: (service|team|organisation)/[a-z0-9-]+ (metadata|spec)(\.[A-Za-z]+)+\]$", message
+                ), message
                 seen += 1
     assert seen > 20
