@@ -1,0 +1,93 @@
+"""`pulumi up` of environment local, for machines that have pulumi: file backend and passphrase in the cache.
+
+Asks for nothing, changes nothing of the user's Pulumi login, and leaves the settings file as it was: the passphrase
+provider writes its salt into it at each run, which has no place in a work tree.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flameplane.local.problem import Problem
+from flameplane.local.steps import Say
+
+STATE = "pulumi-state"  # folder in the cache
+
+
+def find() -> Path | None:
+    """The pulumi on PATH."""
+    found = shutil.which("pulumi")
+    return Path(found) if found else None
+
+
+def forget(cache: Path) -> None:
+    """Delete the state when the cluster that it speaks of is gone."""
+    shutil.rmtree(cache / STATE, ignore_errors=True)
+
+
+class Engine:
+    """One stack of the project, in a backend of its own."""
+
+    def __init__(self, pulumi: Path, root: Path, cache: Path, kubeconfig: Path, stack: str = "local") -> None:
+        self.pulumi, self.root, self.stack = pulumi, root, stack
+        self.state = cache / STATE
+        self.environment = {
+            **os.environ,
+            "PULUMI_BACKEND_URL": self.state.absolute().as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.state / "passphrase"),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "FLAMEPLANE_KUBECONFIG": str(kubeconfig),
+        }
+        self.environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
+
+    def up(self, say: Say) -> None:
+        """`pulumi up` with the policy pack."""
+        self._prepare()
+        with self._settings_kept():
+            self._run(["stack", "select", "--create", self.stack], say)
+            arguments = ["up", "--yes", "--skip-preview", f"--stack={self.stack}", "--policy-pack=policies"]
+            self._run(arguments, say)
+
+    def _prepare(self) -> None:
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        passphrase = self.state / "passphrase"
+        if not passphrase.exists():
+            with os.fdopen(os.open(passphrase, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+                handle.write(secrets.token_urlsafe(32))
+
+    @contextmanager
+    def _settings_kept(self) -> Iterator[None]:
+        file = self.root / "stacks" / f"Pulumi.{self.stack}.yaml"
+        before = file.read_bytes()
+        try:
+            yield
+        finally:
+            if file.read_bytes() != before:
+                file.write_bytes(before)
+
+    def _run(self, arguments: list[str], say: Say) -> None:
+        """Run pulumi and pass on what it prints, line by line."""
+        command = [str(self.pulumi), *arguments, "--non-interactive", "--color=never"]
+        with subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.strip():
+                    say(line.rstrip())
+        if process.returncode:
+            raise Problem(
+                "LOC009",
+                f"`pulumi {arguments[0]}` ended with code {process.returncode}; what it printed is above.",
+                "correct what it names and run it again, or use --without-pulumi",
+            )

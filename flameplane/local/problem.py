@@ -1,0 +1,25 @@
+"""What stops `flameplane local`: one message with an id and the fix, never a traceback."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flameplane.findings import Finding, format_findings
+
+# LOC001 this machine cannot run the local cluster    LOC006 the API server refuses an object
+# LOC002 the environment is not for `local up`        LOC007 someone else holds a field
+# LOC003 services/ is empty                           LOC008 a workload does not get Ready
+# LOC004 too much would be removed                    LOC009 pulumi failed
+# LOC005 an object of the same name is not ours       LOC010 kubectl failed, or the cluster is not reached
+
+
+class Problem(Exception):
+    """A failure the user can act on. `details` are lines that belong to the message, such as object names."""
+
+    def __init__(self, ident: str, message: str, fix: str = "", details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.ident, self.message, self.fix, self.details = ident, message, fix, tuple(details)
+
+    def text(self, root: Path) -> str:
+        """The problem in the form of every other finding."""
+        message = "\n  ".join((self.message, *self.details))
+        return format_findings([Finding(self.ident, "error", message, fix=self.fix)], "text", root)
