@@ -5,13 +5,15 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import Provider
 
+from components.agent_guard import AgentGuard, AgentGuardArgs
 from components.foundation import Foundation, FoundationArgs
+from components.language_agents import LanguageAgents, LanguageAgentsArgs
 from components.node_agent import NodeAgent, NodeAgentArgs
 from components.object_storage import ObjectStorage, ObjectStorageArgs
 from components.pods import Images
 from components.pyroscope import Pyroscope, PyroscopeArgs
 from components.static_volumes import StaticVolumes, StaticVolumesArgs
-from schemas.allowed import AGENT_NAMESPACE, BACKEND_NAMESPACE
+from schemas.allowed import AGENT_NAMESPACE, BACKEND_NAMESPACE, SYSTEM_NAMESPACE
 from schemas.catalog import Catalog
 from schemas.images import ImagesLock
 from schemas.settings import Settings
@@ -47,8 +49,8 @@ class Platform(pulumi.ComponentResource):
             "foundation", FoundationArgs(catalog), pulumi.ResourceOptions(parent=self, provider=provider)
         )
 
-        def inside(*namespaces: str) -> pulumi.ResourceOptions:
-            after = [foundation.namespaces[namespace] for namespace in namespaces]
+        def inside(namespace: str, *others: pulumi.Resource) -> pulumi.ResourceOptions:
+            after = [foundation.namespaces[namespace], *others]
             return pulumi.ResourceOptions(parent=self, provider=provider, depends_on=after)
 
         if settings.backend.volumes.host_path:
@@ -56,7 +58,10 @@ class Platform(pulumi.ComponentResource):
         if settings.backend.object_storage.kind == "seaweedfs":
             ObjectStorage("object-storage", ObjectStorageArgs(settings.backend, images), inside(BACKEND_NAMESPACE))
         Pyroscope("pyroscope", PyroscopeArgs(settings, catalog, images), inside(BACKEND_NAMESPACE))
-        NodeAgent("node-agent", NodeAgentArgs(settings, catalog, images), inside(AGENT_NAMESPACE))
+        guard = AgentGuard("agent-guard", AgentGuardArgs(images), inside(AGENT_NAMESPACE))
+        agent = NodeAgent("node-agent", NodeAgentArgs(settings, catalog, images), inside(AGENT_NAMESPACE, guard))
+        if settings.injection.enabled:
+            LanguageAgents("language-agents", LanguageAgentsArgs(catalog, images, agent.receiver_url), inside(SYSTEM_NAMESPACE))
         self.register_outputs(
             {"environment": settings.environment, "services": len(catalog.services), "teams": len(catalog.teams)}
         )
