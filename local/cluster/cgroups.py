@@ -5,6 +5,7 @@ that whatever the cluster started is below one folder and nothing else is. Handl
 and an empty v2 tree) and v2.
 """
 
+import contextlib
 import os
 import signal
 import time
@@ -60,7 +61,13 @@ def create(name: str) -> list[Path]:
         if hierarchy.v2:
             _delegate(hierarchy.mount, hierarchy.controllers)
         for group in groups:
-            group.mkdir(exist_ok=True)
+            try:
+                group.mkdir(exist_ok=True)
+            except OSError as error:
+                raise LocalError(
+                    f"Cannot make the control group {group}: {error.strerror}. The cgroup file systems must be writable "
+                    "(in a container: run it privileged)."
+                ) from error
             if "cpuset" in hierarchy.controllers and not hierarchy.v2:
                 # A v1 cpuset is empty when made, and no process can enter it.
                 for file in ("cpuset.cpus", "cpuset.mems"):
@@ -93,11 +100,10 @@ def pids(name: str) -> set[int]:
     """Every process in our groups, whichever tree shows it."""
     found: set[int] = set()
     for hierarchy in hierarchies():
-        for file in (hierarchy.mount / name).rglob("cgroup.procs"):
-            try:
-                found.update(int(pid) for pid in file.read_text().split())
-            except OSError:  # the group went away, or is a threaded one
-                continue
+        for group in _groups(hierarchy.mount / name):
+            # Away in the meantime, or a threaded group.
+            with contextlib.suppress(OSError):
+                found.update(int(pid) for pid in (group / "cgroup.procs").read_text().split())
     return found - {0, os.getpid()}  # 0: a process that this pid namespace does not see
 
 
@@ -129,21 +135,16 @@ def _remove(name: str) -> None:
     for hierarchy in hierarchies():
         top = hierarchy.mount / name
         while top.exists():
-            for group in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
-                _rmdir(group)
-            if _rmdir(top):
-                break
-            if time.monotonic() > deadline:
-                raise LocalError(f"Cannot remove the control group {top}: it is still in use.")
-            time.sleep(0.05)
+            for group in reversed(_groups(top)):
+                # It stays busy for a moment after its last process ended.
+                with contextlib.suppress(OSError):
+                    group.rmdir()
+            if top.exists():
+                if time.monotonic() > deadline:
+                    raise LocalError(f"Cannot remove the control group {top}: it is still in use.")
+                time.sleep(0.05)
 
 
-def _rmdir(group: Path) -> bool:
-    """Whether it is gone. A group stays busy for a moment after its last process ended."""
-    try:
-        group.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
+def _groups(top: Path) -> list[Path]:
+    """A group and all below it, parents first; those that vanish meanwhile are skipped (os.walk ignores errors)."""
+    return [Path(folder) for folder, _, _ in os.walk(top)]
