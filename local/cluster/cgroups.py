@@ -65,7 +65,7 @@ def create(name: str) -> list[Path]:
                 group.mkdir(exist_ok=True)
             except OSError as error:
                 raise LocalError(
-                    f"Cannot make the control group {group}: {error.strerror}. The cgroup file systems must be writable "
+                    f"Cannot make the control group {group}: {error.strerror}. The cgroup trees must be writable "
                     "(in a container: run it privileged)."
                 ) from error
             if "cpuset" in hierarchy.controllers and not hierarchy.v2:
