@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from local import LocalError, cache
 from local.process import run
@@ -47,8 +48,9 @@ def unpack(name: str, packages: Sequence[str]) -> Path:
 
 
 def _unpack(name: str, packages: Sequence[str], max_age: float) -> Path:
-    target = cache.root() / "debian" / f"{name}-{cache.key(*_resolve(packages, max_age))}"
-    return cache.build_once(target, lambda partial: _Apt().extract(packages, partial))
+    resolved = _resolve(packages, max_age)
+    target = cache.root() / "debian" / f"{name}-{cache.key(*resolved)}"
+    return cache.build_once(target, lambda partial: _Apt().extract(resolved, partial))
 
 
 def _resolve(packages: Sequence[str], max_age: float) -> list[str]:
@@ -123,10 +125,10 @@ class _Apt:
         }
         return "\n".join([*kept, *(f'{name} "{value}";' for name, value in own.items())]) + "\n"
 
-    def _apt_get(self, *arguments: str, doing: str) -> str:
+    def _apt_get(self, *arguments: str, doing: str, cwd: Path | None = None) -> str:
         self.config.write_text(self._configuration())
         environment = {**os.environ, "APT_CONFIG": str(self.config), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-        return run(["apt-get", "--quiet=2", "--assume-yes", *arguments], doing=doing, env=environment)
+        return run(["apt-get", "--quiet=2", "--assume-yes", *arguments], doing=doing, env=environment, cwd=cwd)
 
     def resolve(self, packages: Sequence[str]) -> list[str]:
         """The closure as these lists have it; kept, because apt reads all lists each time (over a second)."""
@@ -140,15 +142,16 @@ class _Apt:
             cache.build_once(kept, lambda partial: partial.write_text("\n".join(found)))
         return kept.read_text().splitlines()
 
-    def extract(self, packages: Sequence[str], folder: Path) -> None:
-        """Download the closure and unpack it into `folder`."""
+    def extract(self, resolved: Sequence[str], folder: Path) -> None:
+        """Download the packages of a closure and unpack them into `folder`."""
+        # name_version_architecture.deb, with the colon of an epoch written %3a
+        wanted = [unquote("=".join(line.split("_")[:2])) for line in resolved]
         debs = folder.with_name(f"{folder.name}.debs")
+        cache.remove(debs)
+        debs.mkdir()
         try:
-            (debs / "partial").mkdir(parents=True, exist_ok=True)
-            options = ["--download-only", f"--option=Dir::Cache::archives={debs}"]
             with cache.lock(self.state):
-                doing = f"download the Debian packages {' '.join(packages)}"
-                self._apt_get(*options, "install", *packages, doing=doing)
+                self._apt_get("download", *wanted, doing=f"download {len(wanted)} Debian packages", cwd=debs)
             for link in USRMERGE:
                 (folder / "usr" / link).mkdir(parents=True)
                 (folder / link).symlink_to(f"usr/{link}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from local import cache
 from local.cluster.progress import Progress, silent, step
 from local.images.archive import assemble
-from local.images.recipes import Recipe, recipes
+from local.images.recipes import Recipe, buildable
 
 REGISTRY = "localhost/flameplane"
 TAG = "local"
@@ -23,7 +23,7 @@ def reference(repository: str) -> str:
 def build_all(progress: Progress = silent) -> dict[str, Path]:
     """Repository -> archive, of every image that can be built here."""
     archives = {}
-    for repository, recipe in recipes().items():
+    for repository, recipe in buildable().items():
         with step(progress, f"image {repository}"):
             archives[repository] = build(repository, recipe)
     return archives

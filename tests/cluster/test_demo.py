@@ -24,7 +24,7 @@ NAMESPACE = "flameplane-test-demo"
 # Service -> what its page shows.
 DEMOS = {"demo-go": '"totalCents":', "demo-java": '"hits":', "demo-node": "<article>", "demo-python": '"products":'}
 LEAST_LOAD, MOST_LOAD = 0.002, 0.15  # of a core
-CAP_PERFMON = 1 << 38
+PERFMON_AND_BPF = 1 << 38 | 1 << 39
 
 RESTRICTED_POD = {
     "runAsNonRoot": True,
@@ -153,16 +153,16 @@ def test_profiles_of_the_go_service(kubectl: Kubectl) -> None:
 
 
 def test_a_file_capability_reaches_the_process(kubectl: Kubectl, tmp_path: Path) -> None:
-    """A pod that may have PERFMON, and a program that carries it as permitted: it has it, not yet effective."""
+    """A pod that may have two capabilities, and a program that carries them as permitted: there, not yet effective."""
     program = recipes.golang.build(recipes.DEMO / "go", ".", "checkout")
     image, reference = tmp_path / "capable.tar", images.reference("test-capable")
-    capabilities = {"/checkout": "cap_perfmon=p"}
+    capabilities = {"/checkout": "cap_perfmon,cap_bpf=p"}
     archive.assemble(image, reference, {"/checkout": program}, entrypoint=["/checkout"], capabilities=capabilities)
     local.cluster.load_image(image)
     kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=privileged", "--overwrite")
-    kubectl.run("capable", reference, {"capabilities": {"drop": ["ALL"], "add": ["PERFMON"]}})
+    kubectl.run("capable", reference, {"capabilities": {"drop": ["ALL"], "add": ["PERFMON", "BPF"]}})
     status = _status_of(kubectl.pod("capable")["metadata"]["uid"], "checkout")
-    assert int(status["CapPrm"], 16) == CAP_PERFMON
+    assert int(status["CapPrm"], 16) == PERFMON_AND_BPF
     assert int(status["CapEff"], 16) == 0
     assert status["NoNewPrivs"] == "1"
 
