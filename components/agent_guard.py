@@ -1,7 +1,7 @@
 """The admission policy that holds the agent's namespace: the level that Pod Security does not have.
 
-The namespace is `privileged` for Pod Security, since nothing between that and `baseline` exists. What that would let in is
-kept out here, by the API server itself, from the same table (``schemas.allowed``) as the DaemonSet and the policy pack.
+The namespace is `privileged` for Pod Security, since nothing between that and `baseline` exists. What that would let in
+is kept out here, by the API server itself, from the table (``schemas.allowed``) of DaemonSet and policy pack.
 """
 
 import json
@@ -33,7 +33,7 @@ class AgentGuardArgs:
 
 
 class AgentGuard(Component):
-    """ValidatingAdmissionPolicy and its binding. A policy that cannot be evaluated refuses the pod (failurePolicy Fail)."""
+    """ValidatingAdmissionPolicy and its binding. What cannot be evaluated is refused (failurePolicy Fail)."""
 
     def __init__(self, name: str, args: AgentGuardArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("collection", "AgentGuard", name, opts)
@@ -102,7 +102,10 @@ def _pod_rules() -> list[ValidationArgsDict]:
             " && ".join(f"!object.spec.?{field}.orValue(false)" for field in shared),
             f"{', '.join(shared)} must not be set",
         ),
-        _rule("object.spec.?hostUsers.orValue(true) == true", "hostUsers must stay true: perf events need the host's users"),
+        _rule(
+            "object.spec.?hostUsers.orValue(true) == true",
+            "hostUsers must stay true: perf events need the host's users",
+        ),
         _rule("!has(object.spec.ephemeralContainers)", "no ephemeral containers: they would hold what they ask for"),
         _rule(
             f"object.spec.?serviceAccountName.orValue('default') == {_cel(AGENT_NAME)}",
@@ -170,7 +173,9 @@ def _container_rules(images: Images) -> list[ValidationArgsDict]:
 
 def _identity() -> str:
     def runs_as(uid: int, gid: int) -> str:
-        return f"c.?securityContext.?runAsUser.orValue(-1) == {uid} && c.?securityContext.?runAsGroup.orValue(-1) == {gid}"
+        return (
+            f"c.?securityContext.?runAsUser.orValue(-1) == {uid} && c.?securityContext.?runAsGroup.orValue(-1) == {gid}"
+        )
 
     others = f"(c.name == 'agent' ? {runs_as(AGENT_UID, AGENT_UID)} : {runs_as(RECEIVER_UID, RECEIVER_UID)})"
     return f"c.name == 'loader' ? {runs_as(0, AGENT_UID)} : {others}"

@@ -39,7 +39,7 @@ class Foundation(Component):
         self.register_outputs({"namespaces": sorted(self.namespaces)})
 
     def _namespace(self, name: str, level: str) -> Namespace:
-        namespace = Namespace(name, metadata=self.metadata(name, labels=_pod_security(level)), opts=self.options())
+        namespace = Namespace(name, metadata=self.metadata(name, labels=pod_security(level)), opts=self.options())
         NetworkPolicy(
             f"{name}/default-deny",
             metadata=self.metadata("default-deny", name),
@@ -70,7 +70,7 @@ class Foundation(Component):
         )
 
 
-def _pod_security(level: str) -> dict[str, str]:
+def pod_security(level: str) -> dict[str, str]:
     """The same level in all three modes; where it is ``privileged``, what goes beyond ``baseline`` is audited."""
     audit = "baseline" if level == "privileged" else level
     return {f"{POD_SECURITY}/enforce": level, f"{POD_SECURITY}/warn": level, f"{POD_SECURITY}/audit": audit}

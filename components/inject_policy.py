@@ -1,9 +1,9 @@
 """The CEL that puts a language agent into a pod: one MutatingAdmissionPolicy per language, parameters per service.
 
-What it may never do is stop an application. So it leaves alone a container whose hook variable it cannot read (valueFrom), or
-might shadow (envFrom); it never touches a variable that the container has itself; and an error of its own is ignored
-(failurePolicy). What stays: a variable set in the image itself cannot be seen and is shadowed, and a pod waits while the
-node pulls the agent's image, as for any init container.
+It may never stop an application. So it leaves alone a container whose hook variable it cannot read (valueFrom) or might
+shadow (envFrom); it never touches a variable that the container has itself; and an error of its own is ignored. What
+stays: a variable set in the image cannot be seen and is shadowed, and a pod waits while the node pulls the image of the
+agent, as for any init container.
 """
 
 import json
@@ -68,7 +68,10 @@ def policy_spec(language: str, images: Images) -> MutatingAdmissionPolicySpecArg
         "mutations": [
             {"patch_type": "ApplyConfiguration", "apply_configuration": {"expression": _containers(hook)}},
             # Capabilities are an atomic list, which an apply configuration may not set.
-            {"patch_type": "JSONPatch", "json_patch": {"expression": _copier(images.reference(f"inject-{language}"), images)}},
+            {
+                "patch_type": "JSONPatch",
+                "json_patch": {"expression": _copier(images.reference(f"inject-{language}"), images)},
+            },
         ],
     }
 
@@ -138,7 +141,7 @@ def _copier(image: str, images: Images) -> str:
     seccompProfile: Object.spec.initContainers.securityContext.seccompProfile{{type: "RuntimeDefault"}}
   }}
 }}"""
-    # An empty list first: a value that is a list of objects makes the API server (1.36.3) panic, and the pod is not created.
+    # An empty list first: a value that is a list of objects makes the API server (1.36.3) panic: no pod is created.
     return f"""
 variables.targets.size() == 0 ? [] :
 (has(object.spec.initContainers) ? [] : [JSONPatch{{op: "add", path: "/spec/initContainers", value: []}}])

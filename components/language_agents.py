@@ -1,6 +1,6 @@
 """Agents inside the applications: one policy per language, and two objects per service that asks for one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -95,7 +95,7 @@ _EVENTS = {"cpu": "itimer", "wall": "wall", "alloc": "alloc", "mutex": "lock"}
 _WALL = "50ms"  # every thread is sampled, running or not: at the CPU rate it would be the heaviest profile of all
 
 
-def _java(name: str, types: list[str], hz: int, receiver_url: str) -> Iterator[tuple[str, str]]:
+def _java(name: str, types: Sequence[str], hz: int, receiver_url: str) -> Iterator[tuple[str, str]]:
     event = next(t for t in _EVENTS if t in types)
     interval = _WALL if event == "wall" else f"{round(1000 / hz)}ms"
     # 3: neither system properties nor the command line, which hold passwords, go into each upload.

@@ -1,6 +1,8 @@
 """Parts of NetworkPolicies. Every namespace starts closed (foundation.py); components open what they use."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import urlsplit
 
 from pulumi_kubernetes.networking.v1 import (
     NetworkPolicyEgressRuleArgsDict,
@@ -9,10 +11,11 @@ from pulumi_kubernetes.networking.v1 import (
     NetworkPolicyPortArgsDict,
 )
 
-NAMESPACE_LABEL = (
+from components.base import APP_LABEL
+
+NAMESPACE_LABEL: Final = (
     "kubernetes.io/metadata.name"  # set by the API server itself: nobody can take another namespace's name
 )
-APP_LABEL = "app.kubernetes.io/name"
 
 
 def pods(namespace: str, labels: Mapping[str, str] | None = None) -> NetworkPolicyPeerArgsDict:
@@ -63,6 +66,12 @@ def to_dns() -> NetworkPolicyEgressRuleArgsDict:
         "to": [pods("kube-system", {"k8s-app": "kube-dns"})],
         "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
     }
+
+
+def to_url(namespace: str, url: str) -> NetworkPolicyEgressRuleArgsDict:
+    """The server of a URL, which runs in ``namespace``; only its port is opened."""
+    parsed = urlsplit(url)
+    return to(pods(namespace), parsed.port or {"http": 80, "https": 443}[parsed.scheme])
 
 
 def to_api_server(cidr: str) -> NetworkPolicyEgressRuleArgsDict:

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import DaemonSet
-from pulumi_kubernetes.core.v1 import ConfigMap, Service, ServiceAccount
+from pulumi_kubernetes.core.v1 import ConfigMap, Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy, NetworkPolicyEgressRuleArgsDict
-from pulumi_kubernetes.rbac.v1 import ClusterRole, ClusterRoleBinding
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 from pulumi_kubernetes.scheduling.v1 import PriorityClass
 
 from components import network
-from components.base import Component
+from components.base import APP_LABEL, Component
 from components.node_agent_pod import AGENT_METRICS_PORT, AGENT_NAME, RECEIVER_METRICS_PORT, agent_pod
 from components.pods import SERVICE_PORT, Images
 from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, EBPF_TYPES
@@ -57,7 +57,7 @@ class NodeAgent(Component):
             metadata=self.metadata(RECEIVER_SERVICE, AGENT_NAMESPACE, app=AGENT_NAME),
             spec={
                 "type": "ClusterIP",
-                "selector": {network.APP_LABEL: AGENT_NAME},
+                "selector": {APP_LABEL: AGENT_NAME},
                 # A pod talks to the receiver of its own node, which knows the pods that run there by their address.
                 "internal_traffic_policy": "Local",
                 "ports": [{"name": "http", "port": SERVICE_PORT, "target_port": "http", "protocol": "TCP"}],
@@ -84,25 +84,9 @@ class NodeAgent(Component):
 
     def _identity(self) -> None:
         """A service account that may watch pods, and nothing else. Which node they are on cannot be limited by RBAC."""
-        ServiceAccount(
-            f"{AGENT_NAMESPACE}/{AGENT_NAME}",
-            metadata=self.metadata(AGENT_NAME, AGENT_NAMESPACE),
-            automount_service_account_token=False,
-            opts=self.options(),
-        )
-        ClusterRole(
-            AGENT_NAME,
-            metadata=self.metadata(AGENT_NAME),
-            rules=[{"api_groups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}],
-            opts=self.options(),
-        )
-        ClusterRoleBinding(
-            AGENT_NAME,
-            metadata=self.metadata(AGENT_NAME),
-            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": AGENT_NAME},
-            subjects=[{"kind": "ServiceAccount", "name": AGENT_NAME, "namespace": AGENT_NAMESPACE}],
-            opts=self.options(),
-        )
+        self.service_account(AGENT_NAMESPACE, AGENT_NAME)
+        watch_pods: PolicyRuleArgsDict = {"api_groups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}
+        self.allow_everywhere(AGENT_NAME, AGENT_NAMESPACE, AGENT_NAME, [watch_pods])
 
     def _network(self, args: NodeAgentArgs) -> None:
         services = args.catalog.services
@@ -120,7 +104,7 @@ class NodeAgent(Component):
             f"{AGENT_NAMESPACE}/{AGENT_NAME}",
             metadata=self.metadata(AGENT_NAME, AGENT_NAMESPACE),
             spec={
-                "pod_selector": {"match_labels": {network.APP_LABEL: AGENT_NAME}},
+                "pod_selector": {"match_labels": {APP_LABEL: AGENT_NAME}},
                 "policy_types": ["Ingress", "Egress"],
                 "ingress": ingress,
                 "egress": egress,
@@ -138,7 +122,7 @@ class NodeAgent(Component):
             description="Flameplane's node agent: ahead of applications in the queue, without evicting them.",
             opts=self.options(),
         )
-        selector = {network.APP_LABEL: AGENT_NAME}
+        selector = {APP_LABEL: AGENT_NAME}
         DaemonSet(
             f"{AGENT_NAMESPACE}/{AGENT_NAME}",
             metadata=self.metadata(AGENT_NAME, AGENT_NAMESPACE),

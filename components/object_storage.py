@@ -5,11 +5,11 @@ from typing import Final
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import StatefulSet
-from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, Service, ServiceAccount
+from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from components import network, pods
-from components.base import Component
+from components.base import APP_LABEL, Component
 from components.pods import Images
 from components.static_volumes import BLOCKS_CLAIM
 from schemas.allowed import BACKEND_NAMESPACE
@@ -38,13 +38,8 @@ class ObjectStorage(Component):
     def __init__(self, name: str, args: ObjectStorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("backend", "ObjectStorage", name, opts)
         backend = args.backend
-        selector = {network.APP_LABEL: NAME}
-        ServiceAccount(
-            f"{BACKEND_NAMESPACE}/{NAME}",
-            metadata=self.metadata(NAME, BACKEND_NAMESPACE),
-            automount_service_account_token=False,
-            opts=self.options(),
-        )
+        selector = {APP_LABEL: NAME}
+        self.service_account(BACKEND_NAMESPACE, NAME)
         Service(
             f"{BACKEND_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, BACKEND_NAMESPACE),

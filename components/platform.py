@@ -6,14 +6,22 @@ import pulumi
 from pulumi_kubernetes import Provider
 
 from components.agent_guard import AgentGuard, AgentGuardArgs
+from components.alert_rules import AlertRules, AlertRulesArgs
+from components.ci_gate import CiGate, CiGateArgs
+from components.cost_report import CostReport, CostReportArgs
+from components.demo import Demo, DemoArgs
+from components.downsample import Downsample, DownsampleArgs
+from components.drift import Drift, DriftArgs
 from components.foundation import Foundation, FoundationArgs
+from components.gateway import Gateway, GatewayArgs
+from components.grafana import Grafana, GrafanaArgs
 from components.language_agents import LanguageAgents, LanguageAgentsArgs
 from components.node_agent import NodeAgent, NodeAgentArgs
 from components.object_storage import ObjectStorage, ObjectStorageArgs
 from components.pods import Images
 from components.pyroscope import Pyroscope, PyroscopeArgs
 from components.static_volumes import StaticVolumes, StaticVolumesArgs
-from schemas.allowed import AGENT_NAMESPACE, BACKEND_NAMESPACE, SYSTEM_NAMESPACE
+from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, BACKEND_NAMESPACE, SYSTEM_NAMESPACE
 from schemas.catalog import Catalog
 from schemas.images import ImagesLock
 from schemas.settings import Settings
@@ -57,11 +65,23 @@ class Platform(pulumi.ComponentResource):
             StaticVolumes("static-volumes", StaticVolumesArgs(settings.backend.volumes), inside(BACKEND_NAMESPACE))
         if settings.backend.object_storage.kind == "seaweedfs":
             ObjectStorage("object-storage", ObjectStorageArgs(settings.backend, images), inside(BACKEND_NAMESPACE))
-        Pyroscope("pyroscope", PyroscopeArgs(settings, catalog, images), inside(BACKEND_NAMESPACE))
+        backend = Pyroscope("pyroscope", PyroscopeArgs(settings, catalog, images), inside(BACKEND_NAMESPACE))
+        Downsample("downsample", DownsampleArgs(catalog, images), inside(SYSTEM_NAMESPACE))
+        gate = CiGate("ci-gate", CiGateArgs(settings, catalog), inside(ACCESS_NAMESPACE))
+        gateway = Gateway(
+            "gateway", GatewayArgs(settings, catalog, images, backend.url, gate.config_map), inside(ACCESS_NAMESPACE)
+        )
         guard = AgentGuard("agent-guard", AgentGuardArgs(images), inside(AGENT_NAMESPACE))
         agent = NodeAgent("node-agent", NodeAgentArgs(settings, catalog, images), inside(AGENT_NAMESPACE, guard))
         if settings.injection.enabled:
-            LanguageAgents("language-agents", LanguageAgentsArgs(catalog, images, agent.receiver_url), inside(SYSTEM_NAMESPACE))
+            languages = LanguageAgentsArgs(catalog, images, agent.receiver_url)
+            LanguageAgents("language-agents", languages, inside(SYSTEM_NAMESPACE))
+        Grafana("grafana", GrafanaArgs(settings, catalog, gateway.url), inside(SYSTEM_NAMESPACE))
+        Drift("drift", DriftArgs(settings, catalog, images), inside(SYSTEM_NAMESPACE))
+        CostReport("cost-report", CostReportArgs(settings, catalog, images), inside(SYSTEM_NAMESPACE))
+        AlertRules("alert-rules", AlertRulesArgs(settings.alerts, catalog), inside(SYSTEM_NAMESPACE))
+        if settings.demo:
+            Demo("demo", DemoArgs(catalog, images), pulumi.ResourceOptions(parent=self, provider=provider))
         self.register_outputs(
             {"environment": settings.environment, "services": len(catalog.services), "teams": len(catalog.teams)}
         )

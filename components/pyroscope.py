@@ -6,11 +6,11 @@ from typing import Final
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import StatefulSet
-from pulumi_kubernetes.core.v1 import ConfigMap, EnvVarArgsDict, PodSpecArgsDict, Service, ServiceAccount
+from pulumi_kubernetes.core.v1 import ConfigMap, EnvVarArgsDict, PodSpecArgsDict, Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy, NetworkPolicyEgressRuleArgsDict
 
 from components import network, pods
-from components.base import Component
+from components.base import APP_LABEL, Component
 from components.object_storage import NAME as OBJECT_STORAGE
 from components.object_storage import S3_PORT
 from components.pods import Images
@@ -57,12 +57,7 @@ class Pyroscope(Component):
             self._config_map("pyroscope-config", {"config.yaml": config}),
             self._config_map("pyroscope-overrides", {"overrides.yaml": overrides(args.catalog)}),
         ]
-        ServiceAccount(
-            f"{BACKEND_NAMESPACE}/{NAME}",
-            metadata=self.metadata(NAME, BACKEND_NAMESPACE),
-            automount_service_account_token=False,
-            opts=self.options(),
-        )
+        self.service_account(BACKEND_NAMESPACE, NAME)
         self._services()
         self._network(args.settings)
         # The process reads config.yaml once; the overrides it reloads, so they are no reason for a restart.
@@ -79,7 +74,7 @@ class Pyroscope(Component):
         )
 
     def _services(self) -> None:
-        selector = {network.APP_LABEL: NAME}
+        selector = {APP_LABEL: NAME}
         Service(
             f"{BACKEND_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, BACKEND_NAMESPACE),
@@ -105,12 +100,12 @@ class Pyroscope(Component):
 
     def _network(self, settings: Settings) -> None:
         """In: the gateway, and Prometheus on the admin port. Out: object storage. DNS is open to all pods."""
-        prometheus = network.pods(settings.alerts.prometheus_namespace, {network.APP_LABEL: "prometheus"})
+        prometheus = network.pods(settings.alerts.prometheus_namespace, {APP_LABEL: "prometheus"})
         NetworkPolicy(
             f"{BACKEND_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, BACKEND_NAMESPACE),
             spec={
-                "pod_selector": {"match_labels": {network.APP_LABEL: NAME}},
+                "pod_selector": {"match_labels": {APP_LABEL: NAME}},
                 "policy_types": ["Ingress", "Egress"],
                 "ingress": [
                     network.from_(network.app(ACCESS_NAMESPACE, "gateway"), HTTP_PORT),
@@ -128,7 +123,7 @@ class Pyroscope(Component):
             spec={
                 "service_name": f"{NAME}-headless",
                 "replicas": 1,  # one process holds the only copy of the index: a second would be a second backend
-                "selector": {"match_labels": {network.APP_LABEL: NAME}},
+                "selector": {"match_labels": {APP_LABEL: NAME}},
                 "persistent_volume_claim_retention_policy": {"when_deleted": "Retain", "when_scaled": "Retain"},
                 "template": {
                     "metadata": {

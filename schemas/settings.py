@@ -39,8 +39,8 @@ class Images(Model):
             r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$", "a registry without https://: registry.example.com/flameplane"
         ),
     ] = Field(
-        description="Where images are pulled from; digests come from images.lock. `localhost/flameplane` means: built here, "
-        "never pulled."
+        description="Where images are pulled from; digests come from images.lock. `localhost/flameplane` means "
+        "built here, never pulled."
     )
 
 
@@ -98,6 +98,9 @@ class Access(Model):
     audience: Name
     groups_claim: Annotated[str, form(r"^[A-Za-z0-9_:/.-]+$", "the name of a token claim: groups")] = "groups"
     replicas: int = Field(default=2, ge=1, le=20)
+    egress: Cidr | None = Field(
+        default=None, description="Address range of the issuer, whose keys the gateway fetches; absent: not reachable."
+    )
 
 
 class Correlation(Model):
@@ -114,11 +117,14 @@ class Regression(Model):
     trusted_issuers: list[HttpsUrl] = Field(min_length=1, description="OIDC issuers of the CI systems.")
     ci_audience: Name = "flameplane-gate"
     slack_secret: Name = Field(description="Secret that holds the chat token of the notifier.")
+    egress: Cidr | None = Field(
+        default=None, description="Address range of the proxy to chat and git hosts; absent: alerts stay in the log."
+    )
 
 
 class Alerts(Model):
     rules: Literal["configmap", "prometheusrule"] = Field(
-        description="`prometheusrule` where the Prometheus operator's CRD is installed, else `configmap` with rule files."
+        description="`prometheusrule` where the Prometheus operator's CRD is installed, else `configmap`."
     )
     prometheus_namespace: Name = Field(description="Namespace that scrapes the platform.")
 

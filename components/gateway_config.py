@@ -1,0 +1,81 @@
+"""What the gateway enforces: who reads and writes which tenant, and which CI job may ask about which service."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import yaml
+
+from components.pods import GATEWAY_AUDIENCE
+from components.pyroscope_config import LONGTERM
+from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, SYSTEM_NAMESPACE
+from schemas.catalog import Catalog
+from schemas.service import Service
+from schemas.settings import Settings
+
+# What the gateway answers for Profiles Drilldown's settings in place of the backend, which would store them per tenant.
+# The plugin's default for the first is true: the browser then offers to post the profile to a public site.
+_PLUGIN_SETTINGS: Final = {"enableFlameGraphDotComExport": False, "collapsedFlamegraphs": False, "maxNodes": 16384}
+
+
+def gateway_config(settings: Settings, catalog: Catalog, backend_url: str) -> str:
+    """gateway.yaml. Tenants are computed from it, never taken from a header."""
+    access = settings.access
+    return _yaml(
+        {
+            "backend": backend_url,
+            "people": {
+                "issuer": access.issuer,
+                "audience": access.audience,
+                "groupsClaim": access.groups_claim,
+                "platformGroups": list(catalog.organisation.spec.platform_groups),
+            },
+            "tenants": [
+                {"tenant": team.name, "longterm": f"{team.name}{LONGTERM}", "readers": list(team.spec.groups)}
+                for team in catalog.teams
+            ],
+            "programs": {"audience": GATEWAY_AUDIENCE, "accounts": list(_programs())},
+            "pluginSettings": _PLUGIN_SETTINGS,
+        }
+    )
+
+
+def _programs() -> Iterator[dict[str, Any]]:
+    """Our own programs, by service account. ``write: team`` is the tenant of the profile's verified `team` label."""
+    yield {"account": f"{AGENT_NAMESPACE}/flameplane-node", "write": "team"}
+    yield {"account": f"{SYSTEM_NAMESPACE}/flameplane-downsample", "read": "tenants", "write": "longterm"}
+    yield {"account": f"{SYSTEM_NAMESPACE}/flameplane-drift", "read": "tenants"}
+    yield {"account": f"{SYSTEM_NAMESPACE}/flameplane-cost-report", "read": "totals"}
+    yield {"account": f"{ACCESS_NAMESPACE}/ci-gate", "read": "ci-gate"}
+
+
+def ci_gate_config(settings: Settings, catalog: Catalog) -> dict[str, str]:
+    """The gate's half: trust.yaml (whose tokens count) and services.yaml (what they may read, published settings)."""
+    regression = settings.regression
+    trust = {"issuers": list(regression.trusted_issuers), "audience": regression.ci_audience}
+    services = [_gated(service) for service in catalog.services if service.spec.gate.mode != "off"]
+    return {"trust.yaml": _yaml(trust), "services.yaml": _yaml({"services": services})}
+
+
+def _gated(service: Service) -> dict[str, Any]:
+    spec = service.spec
+    gate = spec.gate
+    return {
+        "service": service.name,
+        "repository": service.metadata.repository,
+        # All that the job's token opens: CPU profiles of this service in its team's tenant, of the window and a margin.
+        "reads": {"tenant": service.team, "types": ["cpu"], "windowMinutes": 2 * gate.window_minutes + 10},
+        "gate": {
+            "topN": gate.top_n,
+            "windowMinutes": gate.window_minutes,
+            "mode": gate.mode,
+            "baseline": gate.baseline.track,
+            "candidate": gate.candidate.track,
+            "sampleRateHz": spec.profiling.sample_rate_hz,
+            "ownPrefixes": list(spec.source.own_prefixes),
+            "requests": spec.requests.query if spec.requests else None,
+        },
+    }
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
