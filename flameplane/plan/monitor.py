@@ -1,8 +1,8 @@
 """Pulumi's ResourceMonitor and Engine services, which record what a program registers instead of acting on it.
 
 The order of things is the engine's (pkg/resource/deploy/source_eval.go): inherit from the parent, run the transforms,
-resolve the provider, then echo the inputs as outputs. What a provider would add stays away, so that the SDK makes it
-unknown, as in a first preview. What cannot be recorded truthfully (invokes, reads, imports, hooks) is refused.
+resolve the provider, then echo the inputs as outputs. What a provider would add stays unknown, as in a first preview.
+What cannot be recorded truthfully (invokes, reads, imports, hooks) is refused.
 """
 
 import threading
@@ -15,7 +15,7 @@ from google.protobuf import empty_pb2, struct_pb2  # type: ignore[import-untyped
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
 from flameplane.plan.recording import Log, Resource
-from flameplane.plan.registration import Refused, check, resource_of, source_of
+from flameplane.plan.registration import Refused, check, outputs_of, resource_of, source_of
 from flameplane.plan.stack import Stack
 from flameplane.plan.transforms import TransformFailed, Transforms, options_of
 from flameplane.plan.values import from_struct
@@ -111,10 +111,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             resource = resource_of(request, options, properties, self._stack)
             self._add(resource, options, request)
         except (Refused, TransformFailed) as error:
-            source = source_of(request)
+            source = source_of(request, self._stack.root)
             at = f" ({source[0]}:{source[1]})" if source else ""
             raise Refused(f"{request.type} {request.name!r}: {error}{at}") from None
-        echo = properties if request.custom else struct_pb2.Struct()
+        echo = outputs_of(resource, properties) if request.custom else struct_pb2.Struct()
         return resource_pb2.RegisterResourceResponse(urn=resource.urn, object=echo)
 
     def _prepare(self, request: Any) -> tuple[Any, list[Any]]:

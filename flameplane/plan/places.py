@@ -16,18 +16,14 @@ _DECLARED: Final = re.compile(
 
 
 def python_line(resource: Resource, root: Path) -> Location | None:
-    """The call that made ``resource``, its file relative to ``root``; None when it lies outside the project."""
+    """The call that made ``resource``; None when it does not lie in the project."""
     if resource.source is None:
         return None
     file, line = resource.source
-    try:
-        relative = Path(file).relative_to(root)
-    except ValueError:
-        return None
-    text = linecache.getline(file, line)
+    text = linecache.getline(str(root / file), line)
     start = len(text) - len(text.lstrip())
     end = text.find("(", start)
-    return Location(relative.as_posix(), line, start + 1, end + 1 if end > start else None)
+    return Location(file, line, start + 1, end + 1 if end > start else None)
 
 
 def declaration(message: str, sources: Sources) -> tuple[str, Location | None]:

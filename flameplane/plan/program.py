@@ -94,13 +94,9 @@ def _check_end(code: int | None, child: Child, monitor: Monitor, engine: Engine,
         raise ProgramFailed(f"the program failed: {monitor.failure}", said)
     if code is None:
         done = monitor.resources
-        last = (
-            f"; the last of {len(done)} resources it registered is {done[-1].urn}"
-            if done
-            else " and registered nothing"
-        )
-        raise ProgramFailed(f"the program did not end within {timeout:g} s{last}", said)
-    errors = [log.message.strip() for log in engine.logs if log.severity == "error"]
+        last = f"the last of {len(done)} resources it registered is {done[-1].urn}" if done else "it registered nothing"
+        raise ProgramFailed(f"the program did not end within {timeout:g} s; {last}", said)
+    errors = [log.message.strip("\n") for log in engine.logs if log.severity == "error"]
     if errors:
         raise ProgramFailed("the program failed:\n" + "\n".join(errors), said)
     if code < 0:

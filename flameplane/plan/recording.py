@@ -22,7 +22,7 @@ class Resource:
 
     ``inputs`` is plain Python; what only the cloud knows is ``UNKNOWN``, what is secret is wrapped in ``Secret``.
     ``outputs`` differs from ``inputs`` for components alone: what they gave to ``register_outputs``.
-    ``source`` is file and line of the user's call, the file as the program saw it (absolute).
+    ``source`` is file (relative to the project root) and line of the user's call.
     """
 
     urn: str

@@ -1,13 +1,22 @@
 """One registration: what of it can be recorded truthfully, and the ``Resource`` it becomes."""
 
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from google.protobuf import struct_pb2  # type: ignore[import-untyped]
 
 from flameplane.plan.recording import Resource
 from flameplane.plan.stack import Stack
-from flameplane.plan.values import from_struct
+from flameplane.plan.values import UNKNOWN_ID, from_struct
+
+# Fields that the API server sets, by the start of the type token and the property they are in.
+_BY_THE_SERVER: Final = (
+    ("kubernetes:", "metadata", ("creationTimestamp", "generation", "resourceVersion", "uid")),
+    ("kubernetes:core/v1:Service", "spec", ("clusterIP", "clusterIPs")),
+    ("kubernetes:core/v1:PersistentVolumeClaim", "spec", ("volumeName",)),
+)
 
 
 class Refused(Exception):
@@ -46,7 +55,7 @@ def resource_of(request: Any, options: Any, properties: struct_pb2.Struct, stack
         protect=options.protect,
         aliases=tuple(_alias_urn(alias, request, stack) for alias in options.aliases),
         provider=options.provider or None,
-        source=source_of(request),
+        source=source_of(request, stack.root),
         property_dependencies={
             key: tuple(sorted(value.urns)) for key, value in sorted(request.propertyDependencies.items()) if value.urns
         },
@@ -61,15 +70,31 @@ def resource_of(request: Any, options: Any, properties: struct_pb2.Struct, stack
     )
 
 
-def source_of(request: Any) -> tuple[str, int] | None:
-    """File and line of the user's call: the innermost frame that is not of an installed package.
+def outputs_of(resource: Resource, properties: struct_pb2.Struct) -> struct_pb2.Struct:
+    """What the program sees of a new resource: its inputs.
+
+    Missing top-level properties the SDK makes unknown by itself; what the API server puts into nested ones would
+    silently be None, as it is in `pulumi preview` without a cluster.
+    """
+    echo = struct_pb2.Struct()
+    echo.CopyFrom(properties)
+    for kind, field, names in _BY_THE_SERVER:
+        if resource.type.startswith(kind) and field in echo:
+            for name in names:
+                if name not in echo[field]:
+                    echo[field][name] = UNKNOWN_ID
+    return echo
+
+
+def source_of(request: Any, root: Path) -> tuple[str, int] | None:
+    """File (relative to ``root``) and line of the user's call: the innermost frame in the project.
 
     ``sourcePosition`` alone is not enough: for providers it lies inside the SDK.
     """
-    positions = [request.sourcePosition, *(frame.pc for frame in request.stackTrace.frames)]
-    for position in positions:
-        if position.uri and "/site-packages/" not in position.uri:
-            return unquote(urlsplit(position.uri).path), position.line
+    for position in [request.sourcePosition, *(frame.pc for frame in request.stackTrace.frames)]:
+        file = Path(unquote(urlsplit(position.uri).path))
+        if file.is_relative_to(root) and "site-packages" not in file.parts:
+            return file.relative_to(root).as_posix(), position.line
     return None
 
 
@@ -79,5 +104,5 @@ def _alias_urn(alias: Any, request: Any, stack: Stack) -> str:
         return alias.urn
     spec = alias.spec
     parent = None if spec.noParent else spec.parentUrn or request.parent or None
-    renamed = Stack(spec.project or stack.project, spec.stack or stack.name, {})
-    return renamed.urn(spec.type or request.type, spec.name or request.name, parent)
+    earlier = replace(stack, project=spec.project or stack.project, name=spec.stack or stack.name)
+    return earlier.urn(spec.type or request.type, spec.name or request.name, parent)

@@ -21,6 +21,7 @@ class Stack:
     project: str
     name: str
     config: dict[str, str]
+    root: Path  # of the project
     organization: str = "organization"  # what the engine says with a backend that has no organisations
 
     @property
@@ -60,7 +61,7 @@ def load_stack(root: Path, name: str) -> Stack:
         fallback = declared.get("default", declared.get("value")) if isinstance(declared, dict) else declared
         if fallback is not None:
             config.setdefault(_key(str(key), title), _text(fallback, f"Pulumi.yaml: {key}"))
-    return Stack(title, name, config)
+    return Stack(title, name, config, root)
 
 
 def _key(key: str, project: str) -> str:
