@@ -21,11 +21,12 @@ def ensure(kubectl: Kubectl, name: str, bucket: str) -> bool:
     look = ("get", "secret", name, namespace, "--ignore-not-found", "--output=name")  # the name: values stay there
     if kubectl.run(*look, doing=f"look for the Secret {name}").strip():
         return False
-    kubectl.run("create", objects=[_secret(name, bucket)], doing=f"make the Secret {name}")
+    kubectl.run("create", objects=[secret(name, bucket)], doing=f"make the Secret {name}")
     return True
 
 
-def _secret(name: str, bucket: str) -> Object:
+def secret(name: str, bucket: str) -> Object:
+    """The Secret with new random keys for one bucket."""
     access_key, secret_key = secrets.token_hex(ACCESS_KEY_BYTES), secrets.token_urlsafe(SECRET_KEY_BYTES)
     identity = {
         "name": "backend",
