@@ -80,7 +80,7 @@ def _asked(module: Path) -> str:
 
 
 def _version(program: Path) -> str:
-    environment = {**os.environ, "GOTOOLCHAIN": "local"}
+    environment = _environment(cache.root() / "go")
     return run([program, "env", "GOVERSION"], doing="ask Go for its version", env=environment).strip()
 
 

@@ -99,6 +99,7 @@ def test_all_that_go_writes_is_in_the_cache(module: Path, tmp_path: Path, monkey
     monkeypatch.setenv("HOME", str(home))
     for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "GOPATH", "GOENV"):
         monkeypatch.delenv(name, raising=False)
+    golang.toolchain(module)
     environment = golang._environment(cache.root() / "go")
     # Compiling the standard library would take half a minute; `go list` opens the same caches and counters.
     subprocess.run(["go", "list", "-deps", "."], cwd=module, env=environment, check=True, capture_output=True)
