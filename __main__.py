@@ -4,42 +4,52 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pulumi
+from pulumi.runtime import get_config_env
+from pydantic import ValidationError
 
 from components.platform import Platform, PlatformArgs
 from flameplane import catalog
-from flameplane.findings import Finding, format_findings
+from flameplane.findings import format_findings
 from schemas.images import ImagesLock
-from schemas.settings import Settings
 
 ROOT = Path(__file__).resolve().parent
 STACK_FILE = ROOT / "stacks" / f"Pulumi.{pulumi.get_stack()}.yaml"
 
 
-def stop(findings: list[Finding]) -> None:
-    """Say what is wrong and end before anything is registered."""
-    sys.stderr.write(format_findings(findings, "text", ROOT))
-    raise pulumi.RunError(f"{len(findings)} finding(s) in the declared files")
+def decoded(text: str) -> Any:
+    """A value as it was written: the engine hands over JSON for all that is not text."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
-def configured() -> dict[str, object]:
-    """The stack's values by the settings' own names; the engine hands over JSON for all that is not text."""
-    config = pulumi.Config("flameplane")
-    values = {name: config.get(name) for name in (field.alias or "" for field in Settings.model_fields.values())}
-    texts = {"environment"}
-    return {name: value if name in texts else json.loads(value) for name, value in values.items() if value is not None}
+def images() -> ImagesLock:
+    """The images. Who has a Pyroscope binary has its image built beside the others."""
+    try:
+        lock = ImagesLock.model_validate_json((ROOT / "images.lock").read_text())
+    except (OSError, ValidationError) as error:
+        raise pulumi.RunError(f"images.lock cannot be used; `flameplane validate` shows where: {error}") from None
+    return lock.built("pyroscope") if os.environ.get("FLAMEPLANE_PYROSCOPE") else lock
 
 
-loaded = catalog.check_settings(configured(), STACK_FILE, ROOT)
+# All keys, and not those we know: a misspelt one must be found.
+config = {
+    key.removeprefix("flameplane:"): decoded(text) for key, text in get_config_env().items() if "flameplane:" in key
+}
 services = os.environ.get("FLAMEPLANE_SERVICES")
-declared = catalog.load(ROOT, Path(services) if services else None)
-if loaded.settings is None or declared.catalog is None:
-    stop([*loaded.findings, *declared.findings])
-else:
-    lock = ImagesLock.model_validate_json((ROOT / "images.lock").read_text())
-    kubeconfig = os.environ.get("FLAMEPLANE_KUBECONFIG") or loaded.settings.cluster.kubeconfig
-    platform = Platform(
-        "flameplane", PlatformArgs(loaded.settings, declared.catalog, lock, str(Path(kubeconfig).expanduser()))
-    )
-    pulumi.export("environment", loaded.settings.environment)
+checked = catalog.check_settings(config, STACK_FILE, ROOT)
+loaded = catalog.load(ROOT, Path(services) if services else None)
+if checked.settings is None or loaded.catalog is None:
+    findings = [*checked.findings, *loaded.findings]
+    sys.stderr.write(format_findings(findings, "text", ROOT))
+    raise pulumi.RunError(f"{len(findings)} finding(s); nothing was registered")
+
+# `flameplane local up` says which cluster it means; the settings only propose a file.
+kubeconfig = os.environ.get("FLAMEPLANE_KUBECONFIG") or checked.settings.cluster.kubeconfig
+args = PlatformArgs(checked.settings, loaded.catalog, images(), str(Path(kubeconfig).expanduser()))
+Platform("flameplane", args)
+pulumi.export("environment", checked.settings.environment)
