@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from flameplane import __version__
-from flameplane.cli import explain, local, plan, render, schema, validate
+from flameplane.cli import explain, images, local, plan, render, schema, validate
 
 OK, FINDINGS, USAGE, FAILURE = 0, 1, 2, 3
 
@@ -45,7 +45,7 @@ def _options(
         os.environ["FLAMEPLANE_DEBUG"] = "1"
 
 
-for _module in (validate, explain, schema, plan, render, local):
+for _module in (validate, explain, schema, plan, render, images, local):
     _module.register(app)
 
 

@@ -1,0 +1,69 @@
+"""`flameplane images lock`: fill images.lock with digests from the registry of the user's choice."""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flameplane.project import find_root
+from schemas.images import ImagesLock
+
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # OCI distribution specification
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    images = typer.Typer(no_args_is_help=True, help="The images that the platform runs.")
+    images.command()(lock)
+    app.add_typer(images, name="images")
+
+
+def lock(
+    wanted: Annotated[list[str], typer.Argument(metavar="NAME=TAG...", help="Entries of images.lock and their tags.")],
+    registry: Annotated[str, typer.Option(help="host[:port][/path] that holds the repositories, as in the settings.")],
+) -> None:
+    """Resolve tags to digests and write images.lock; nothing is written unless every tag was found."""
+    from flameplane.registry import RegistryError, digest  # noqa: PLC0415
+
+    root = find_root(Path.cwd())
+    file = root / "images.lock"
+    current = ImagesLock.model_validate_json(file.read_text())
+    tags = dict(_pair(text, current) for text in wanted)
+    images = dict(current.images)
+    for name, tag in tags.items():
+        image = images[name]
+        try:
+            found = digest(registry, image.repository, tag)
+        except RegistryError as error:
+            typer.echo(f"images.lock is unchanged: {error}", err=True)
+            raise typer.Exit(3) from error
+        # What an entry waited for is no longer true once it is locked.
+        images[name] = image.model_copy(update={"digest": found, "what": image.what.partition(" Open:")[0]})
+        typer.echo(f"{name}  {registry}/{image.repository}:{tag}  {found}")
+    partial = file.with_suffix(".partial")
+    partial.write_text(text_of(ImagesLock(version=1, images=images)))
+    partial.replace(file)
+
+
+def text_of(lock_file: ImagesLock) -> str:
+    """images.lock as it is written: one line an image, so that a changed digest is a changed line."""
+    entries = (
+        f"    {json.dumps(name)}: {json.dumps(image.model_dump(by_alias=True, exclude_defaults=True))}"
+        for name, image in lock_file.images.items()
+    )
+    return '{\n  "version": 1,\n  "images": {\n' + ",\n".join(entries) + "\n  }\n}\n"
+
+
+def _pair(text: str, current: ImagesLock) -> tuple[str, str]:
+    name, equals, tag = text.partition("=")
+    if not equals or not TAG.fullmatch(tag):
+        raise typer.BadParameter(f"{text} is not NAME=TAG", param_hint="NAME=TAG")
+    if name not in current.images:
+        raise typer.BadParameter(
+            f"images.lock has no {name}; one of {', '.join(current.images)}", param_hint="NAME=TAG"
+        )
+    if current.images[name].local:
+        raise typer.BadParameter(f"{name} is built by local/ and never pulled", param_hint="NAME=TAG")
+    return name, tag

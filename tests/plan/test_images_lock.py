@@ -1,0 +1,128 @@
+"""`flameplane images lock` against a registry of the test's own on loopback (real HTTP, no TLS, no image in it).
+
+It proves the protocol as the specification has it, not that any one vendor's registry keeps to it.
+"""
+
+import base64
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flameplane.cli import app
+from flameplane.cli.images import text_of
+from flameplane.registry import RegistryError, digest
+from schemas.images import ImagesLock
+
+MANIFEST = json.dumps({"schemaVersion": 2, "manifests": []}).encode()
+DIGEST = "sha256:" + hashlib.sha256(MANIFEST).hexdigest()
+
+
+class Registry(BaseHTTPRequestHandler):
+    """Serves one manifest under several repositories, each with its own manners."""
+
+    def do_GET(self) -> None:
+        authorization = self.headers.get("Authorization", "")
+        host = f"127.0.0.1:{self.server.server_address[1]}"
+        repository = self.path.removeprefix("/v2/").partition("/manifests/")[0]
+        if self.path.startswith("/token"):
+            self._answer(200, b'{"token": "pull-only"}')
+        elif repository == "acme/private" and authorization != "Bearer pull-only":
+            challenge = f'Bearer realm="http://{host}/token",service="registry",scope="repository:acme/private:pull"'
+            self._answer(401, b"", {"WWW-Authenticate": challenge})
+        elif repository == "acme/basic" and authorization != "Basic " + base64.b64encode(b"me:word").decode():
+            self._answer(401, b"", {"WWW-Authenticate": 'Basic realm="here"'})
+        elif repository == "acme/lying":
+            self._answer(200, MANIFEST, {"Docker-Content-Digest": "sha256:" + "0" * 64})
+        elif repository.startswith("acme/") and self.path.endswith("/manifests/2.2.1"):
+            assert "application/vnd.oci.image.index.v1+json" in self.headers["Accept"]
+            self._answer(200, MANIFEST, {"Docker-Content-Digest": DIGEST})
+        else:
+            self._answer(404, b"")
+
+    def _answer(self, code: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(code)
+        for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_address[1]}/acme"
+        server.shutdown()
+
+
+@pytest.fixture
+def project(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name in ("Pulumi.yaml", "images.lock"):
+        (folder / name).write_bytes((root / name).read_bytes())
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_the_digest_is_that_of_the_manifest_served(registry: str) -> None:
+    assert digest(registry, "pyroscope", "2.2.1") == DIGEST
+
+
+def test_a_token_is_fetched_where_the_registry_asks_for_one(registry: str) -> None:
+    assert digest(registry, "private", "2.2.1") == DIGEST
+
+
+def test_the_credentials_of_docker_login_are_used(registry: str, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="docker login"):
+        digest(registry, "basic", "2.2.1")
+    (tmp_path / "docker").mkdir()
+    auth = base64.b64encode(b"me:word").decode()
+    document = {"auths": {registry.partition("/")[0]: {"auth": auth}}}
+    (tmp_path / "docker" / "config.json").write_text(json.dumps(document))
+    assert digest(registry, "basic", "2.2.1") == DIGEST
+
+
+def test_a_digest_that_does_not_fit_is_refused(registry: str) -> None:
+    with pytest.raises(RegistryError, match="what it serves is"):
+        digest(registry, "lying", "2.2.1")
+
+
+def test_lock_writes_the_digest_and_nothing_else(registry: str, project: Path) -> None:
+    before = (project / "images.lock").read_text().splitlines()
+    result = CliRunner().invoke(app, ["images", "lock", "--registry", registry, "pyroscope=2.2.1"])
+    assert result.exit_code == 0, result.output
+    after = (project / "images.lock").read_text().splitlines()
+    changed = [line for line in after if line not in before]
+    assert len(after) == len(before)
+    assert len(changed) == 1
+    assert DIGEST in changed[0]
+    assert "Open:" not in changed[0]
+
+
+def test_nothing_is_locked_when_one_tag_is_missing(registry: str, project: Path) -> None:
+    before = (project / "images.lock").read_bytes()
+    result = CliRunner().invoke(app, ["images", "lock", "--registry", registry, "pyroscope=2.2.1", "gateway=9"])
+    assert result.exit_code == 3
+    assert "has no acme/gateway:9" in result.output
+    assert (project / "images.lock").read_bytes() == before
+
+
+@pytest.mark.parametrize("word", ["pyroscop=2.2.1", "pyroscope", "pyroscope=", "demo-go=1", "pyroscope=a/b"])
+def test_what_is_not_an_entry_or_a_tag_is_a_usage_error(registry: str, project: Path, word: str) -> None:
+    assert CliRunner().invoke(app, ["images", "lock", "--registry", registry, word]).exit_code == 2
+
+
+def test_the_committed_lock_is_written_as_the_command_writes_it(root: Path) -> None:
+    text = (root / "images.lock").read_text()
+    assert text_of(ImagesLock.model_validate_json(text)) == text
