@@ -87,8 +87,13 @@ def _text(finding: Finding, root: Path, sources: dict[str, list[str]]) -> str:
     if finding.fix:
         first, *rest = finding.fix.splitlines()
         lines += [f"   fix: {first}", *(f"        {line}" for line in rest)]
-    lines += [f"   see: {place}" for place in finding.related]
-    return "\n".join(lines) + "\n"
+    lines += [f"   see: {place}" for place in finding.related if str(place) not in finding.message]
+    return "".join(_printable(line) + "\n" for line in lines)
+
+
+def _printable(text: str) -> str:
+    """Text without characters that could steer a terminal, each replaced by one of the same width."""
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _source_line(at: Location, root: Path, sources: dict[str, list[str]]) -> str | None:

@@ -115,8 +115,8 @@ class Profiling(Model):
     types: Annotated[list[ProfileType], UNIQUE] = Field(
         default=["cpu"],
         min_length=1,
-        description="Profile types. `cpu` and `offcpu` come from the node agent for every language; the others need what "
-        "the language's own profilers deliver: "
+        description="Profile types. `cpu` and `offcpu` come from the node agent for every language; the others need "
+        "what the language's own profilers deliver: "
         + "; ".join(
             f"{language} {', '.join(t for t in types if t not in EBPF_TYPES)}"
             for language, types in PROFILE_TYPES.items()
@@ -127,7 +127,7 @@ class Profiling(Model):
     )
     cpu_source: Literal["ebpf", "agent"] = Field(
         default="ebpf",
-        description="The one source of CPU profiles: `ebpf` (node agent) or `agent` (in-process), since two would count twice.",
+        description="The one source of CPU profiles: `ebpf` (node agent) or `agent` (in-process). Two count twice.",
         examples=["ebpf"],
     )
 
@@ -163,8 +163,8 @@ class Source(Model):
     )
     own_prefixes: Annotated[list[Annotated[str, Field(min_length=1)]], UNIQUE] = Field(
         default=[],
-        description="Prefixes of function or package names that are the service's own code; blame and the gate weigh it "
-        "more than libraries.",
+        description="Prefixes of function or package names that are the service's own code; blame and the gate weigh "
+        "it more than libraries.",
         examples=[["git.example.com/acme/checkout"]],
     )
 

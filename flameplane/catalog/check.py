@@ -10,11 +10,12 @@ from pydantic_core import ErrorDetails
 from flameplane.catalog import shape, unknown
 from flameplane.catalog.report import Report
 from flameplane.catalog.suggest import closest, reformed
-from flameplane.catalog.tree import Node, Path, show_path
+from flameplane.catalog.tree import Node, Path
 from flameplane.findings import Location
 from schemas.base import FORMS, CrossFieldError
 
 M = TypeVar("M", bound=BaseModel)
+PASSES = 16  # a pass settles the unknown keys of one level, and the models are 6 deep
 
 _TYPES = {
     "int_type",
@@ -41,7 +42,7 @@ def check(model: type[M], root: Node, report: Report, only: str | None = None) -
     meant nor what is wrong below it gets lost or told twice. With ``only`` (a file), what lies in other files is not
     repeated, since those files are checked by themselves; conflicts between files are told all the same.
     """
-    while True:
+    for _ in range(PASSES):
         try:
             return model.model_validate(root.data(), by_alias=True, by_name=False)
         except ValidationError as error:
@@ -66,7 +67,7 @@ class _Mistake:
         self.context: dict[str, Any] = error.get("ctx", {})
         self.path, self.annotation = shape.resolve(model, error["loc"])
         self.node = root.nearest(self.path)
-        self.label = show_path(self.path) or "the file"
+        self.label = report.show(self.path)
 
     def tell(self) -> None:
         """Report it under the rule that fits."""
@@ -109,7 +110,11 @@ class _Mistake:
             because = self.root.find((*self.path, *conflict.because)) if conflict.because else None
             related = (because.where,) if because and because.where != at else ()
             self.report.add(
-                conflict.rule, conflict.message, at, valid=tuple(_number(v) for v in conflict.valid), related=related
+                conflict.rule,
+                conflict.message,
+                at,
+                valid=tuple(shape.inline(v) for v in conflict.valid),
+                related=related,
             )
 
     def _missing(self, path: Path) -> None:
@@ -117,8 +122,8 @@ class _Mistake:
         _, annotation = shape.resolve(self.model, tuple(path[:-1]))
         owner = next(iter(shape.models(annotation)), None)
         info = shape.field_of(owner, str(path[-1])) if owner else None
-        fix = "Add:\n" + shape.snippet(path, shape.example(info) if info else None)
-        self._add("021", f"{show_path(path)} is missing", self.root.nearest(path[:-1]).where, fix=fix)
+        fix = "Add:\n" + self.report.snippet(path, shape.example(info) if info else None)
+        self._add("021", f"{self.report.show(path)} is missing", self.root.nearest(path[:-1]).where, fix=fix)
 
     def _not_allowed(self, message: str, at: Location, value: Any, valid: tuple[str, ...]) -> None:
         guess = closest(str(value), valid)
@@ -147,11 +152,13 @@ class _Mistake:
         value = str(self.path[-1] if is_key else self.node.value)
         at = (self.node.key if is_key else None) or self.node.where
         label = (
-            f"the key {value} of {show_path(self.path[:-1])}" if is_key else f'{self.label} is "{_cut(value)}", which'
+            f'the key "{_cut(value)}" of {self.report.show(self.path[:-1])}'
+            if is_key
+            else f'{self.label} is "{_cut(value)}"; it'
         )
         guess = reformed(value, pattern)
         fix = f"Write {shape.inline(guess)}" if guess else ""
-        self._add("025", f"{label} is not in the form: {FORMS.get(pattern, pattern)}", at, fix=fix)
+        self._add("025", f"{label} has to be {FORMS.get(pattern, pattern)}", at, fix=fix)
 
     def _type(self, reason: str) -> None:
         wanted = shape.kind(self.annotation)

@@ -78,9 +78,10 @@ class Limiter:
         shown = ", ".join(bound) if isinstance(bound, list) else f"{'at most' if ceiling else 'at least'} {bound:g}"
         node = tree.find(path)
         built_in = "" if node else " by default"
+        shown_value = value if isinstance(value, str) else f"{value:g}"
         self.report.add(
             "050",
-            f"{show_path(path)} is {value}{built_in}; the organisation allows {shown} ({limit}, {at})",
+            f"{show_path(path)} is {shown_value}{built_in}; the organisation allows {shown} ({limit}, {at})",
             node.where if node else tree.nearest(path).where,
             valid=tuple(bound) if isinstance(bound, list) else (shown,),
             related=(at,),

@@ -29,13 +29,13 @@ _TITLES: Final = {
     "service": "Flameplane service.yaml, version 1",
     "team": "Flameplane _team.yaml, version 1",
     "organisation": "Flameplane _org.yaml, version 1",
-    "settings": "Flameplane stacks/Pulumi.<environment>.yaml, version 1",
+    "settings": "Flameplane stacks/Pulumi.<environment>.yaml",
 }
 
 
 def file_name(kind: str) -> str:
-    """Name of the schema's file below schemas/."""
-    return f"{kind}.{VERSION}.schema.json"
+    """Name of the schema's file below schemas/. Settings have no version: they are part of this program."""
+    return "settings.schema.json" if kind == "settings" else f"{kind}.{VERSION}.schema.json"
 
 
 def generate(kind: str) -> str:
@@ -49,6 +49,7 @@ def schema(kind: str) -> dict[str, Any]:
     raw = model.model_json_schema(by_alias=True, ref_template="#/definitions/{model}")
     definitions = {name: _clean(definition) for name, definition in sorted(raw.pop("$defs", {}).items())}
     body = _clean(raw)
+    _describe([body, definitions], definitions)
     head: dict[str, Any] = {"$schema": DRAFT, "$id": f"https://flameplane.dev/schemas/{file_name(kind)}"}
     head["title"] = _TITLES[kind]
     if kind == "settings":
@@ -65,21 +66,18 @@ def _clean(node: Any) -> Any:
         return [_clean(item) for item in node]
     if not isinstance(node, dict):
         return node
-    node = dict(node)
     if "discriminator" in node:
         return _union(node)
-    if "anyOf" in node:  # pydantic writes X | None so
-        members = [m for m in node.pop("anyOf") if m != {"type": "null"}]
-        node = {**members[0], **node} if len(members) == 1 else {**node, "anyOf": members}
-    if node.get("default", ...) is None:
-        del node["default"]
-    for keyword in ("properties", "patternProperties"):
-        if keyword in node:
-            node[keyword] = {key: _property(value) for key, value in node[keyword].items()}
-    for keyword in ("items", "additionalProperties", "propertyNames", "anyOf"):
+    node = _without_null(dict(node))
+    if "patternProperties" in node:  # keys of a map; pydantic lets those through that do not match
+        ((pattern, values),) = node.pop("patternProperties").items()
+        node |= {"propertyNames": {"type": "string", "pattern": pattern}, "additionalProperties": values}
+    if "properties" in node:
+        node["properties"] = {key: _property(value) for key, value in node["properties"].items()}
+    for keyword in ("items", "additionalProperties", "propertyNames"):
         if keyword in node:
             node[keyword] = _clean(node[keyword])
-    if "pattern" in node and node["pattern"] in FORMS:
+    if node.get("pattern") in FORMS:
         node["patternErrorMessage"] = f"Has to be {FORMS[node['pattern']]}."  # read by yaml-language-server
     if "description" in node:
         node["description"] = " ".join(node["description"].split())
@@ -90,6 +88,18 @@ def _clean(node: Any) -> Any:
     return {**node, "allOf": [{"$ref": reference}]} if node else {"$ref": reference}
 
 
+def _without_null(node: dict[str, Any]) -> dict[str, Any]:
+    """``X | None`` as plain X, and no default that says null."""
+    if "anyOf" in node:
+        (only,) = (member for member in node.pop("anyOf") if member != {"type": "null"})
+        node = {**only, **node}
+    if "default" in node:
+        node["default"] = _whole_numbers(node["default"])
+        if node["default"] is None:
+            del node["default"]
+    return node
+
+
 def _property(node: dict[str, Any]) -> dict[str, Any]:
     """A property; pydantic's titles only repeat its name."""
     cleaned = _clean(node)
@@ -97,11 +107,32 @@ def _property(node: dict[str, Any]) -> dict[str, Any]:
     return cleaned  # type: ignore[no-any-return]
 
 
+def _whole_numbers(value: Any) -> Any:
+    """A default as people write it: 40 instead of 40.0."""
+    if isinstance(value, dict):
+        return {key: _whole_numbers(below) for key, below in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _describe(node: Any, definitions: Mapping[str, Any]) -> None:
+    """Say again what a property refers to, where pydantic left the words to the definition."""
+    if isinstance(node, dict):
+        for value in node.values():
+            _describe(value, definitions)
+        if "default" in node and "allOf" in node and "description" not in node:
+            target = definitions[node["allOf"][0]["$ref"].rpartition("/")[2]]
+            node |= {key: target[key] for key in ("description", "markdownDescription")}
+    elif isinstance(node, list):
+        for item in node:
+            _describe(item, definitions)
+
+
 def _union(node: dict[str, Any]) -> dict[str, Any]:
     """A discriminated union: the names that there are, and for each of them the one schema that counts."""
     discriminator = node.pop("discriminator")
-    node.pop("oneOf")
-    key, mapping = discriminator["propertyName"], discriminator["mapping"]
+    order = [member["$ref"] for member in node.pop("oneOf")]
+    key = discriminator["propertyName"]
+    mapping = dict(sorted(discriminator["mapping"].items(), key=lambda item: order.index(item[1])))
     return {
         **_clean(node),
         "type": "object",

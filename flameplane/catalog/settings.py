@@ -1,4 +1,4 @@
-"""Settings of one environment: ``stacks/Pulumi.<environment>.yaml`` read strictly, or values Pulumi has read already."""
+"""Settings of one environment: ``stacks/Pulumi.<environment>.yaml`` read strictly, or what Pulumi has read already."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from flameplane.catalog.report import Report
 from flameplane.catalog.sources import Sources
 from flameplane.catalog.strict import read
 from flameplane.catalog.suggest import closest
-from flameplane.catalog.tree import Node, graft, show_path
+from flameplane.catalog.tree import Node, graft
 from flameplane.catalog.tree import Path as KeyPath
 from flameplane.findings import Finding, Location, in_order
 from schemas.settings import Settings
@@ -35,7 +35,7 @@ def load_settings(root: Path, stack: str) -> LoadedSettings:
     """The settings file of ``stack``."""
     path = root / FOLDER / f"Pulumi.{stack}.yaml"
     name = f"{FOLDER}/{path.name}"
-    report = Report("SET")
+    report = Report("SET", ("config", f"{PROJECT}:"))
     if not path.is_file():
         known = stacks(root)
         guess = closest(stack, known)
@@ -48,14 +48,14 @@ def load_settings(root: Path, stack: str) -> LoadedSettings:
 
 
 def check_settings(values: Mapping[str, Any], file: Path, root: Path) -> LoadedSettings:
-    """Values that Pulumi has read (``{"cluster": {...}, ...}``), checked as `load_settings` does, of the stack file ``file``.
+    """Values that Pulumi has read (``{"cluster": {...}, ...}``) of the stack file ``file``, checked alike.
 
     Places are taken from the file as far as it has the value; values may also come from ``pulumi config set`` or
     ``--config``.
     """
     root, file = root.resolve(), file.resolve()
     name = relative(file, root)
-    report = Report("SET")
+    report = Report("SET", ("config", f"{PROJECT}:"))
     written = read(file, name, report) if file.is_file() else None
     like = _values(written, report) if written else None
     return _checked(graft(dict(values), like, Location(name, 1, 1)), name, _stack(file), report)
@@ -93,6 +93,8 @@ def _values(tree: Node, report: Report) -> Node | None:
             guess = closest(prefix, (PROJECT, "pulumi")) or PROJECT
             fix = f"Write {guess}:{name or prefix}"
             report.add("020", f"unknown key {key}: settings are {PROJECT}:<name>", node.key, fix=fix)
+            if guess == PROJECT and name:
+                values.setdefault(name, node)  # read as what was meant, so that it is not missing as well
         elif prefix == PROJECT:
             values[name] = node
     _default_provider(config, report)
@@ -111,7 +113,7 @@ def _hides_secret(node: Node, path: KeyPath, report: Report) -> bool:
     if not isinstance(node.value, dict):
         return False
     if (secure := node.value.get("secure")) and path:
-        report.add("060", f"{show_path(path)} is an encrypted value; settings only ever name secrets", secure.key)
+        report.add("060", f"{report.show(path)} is an encrypted value; settings only ever name secrets", secure.key)
         return True
     found = [_hides_secret(child, (*path, key), report) for key, child in node.value.items()]  # all of them
     return any(found)

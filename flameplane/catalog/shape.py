@@ -2,11 +2,10 @@
 
 import types
 import typing
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from flameplane.catalog.tree import Path
 
@@ -86,7 +85,12 @@ def example(info: FieldInfo) -> Any:
     """A value to paste: the field's example, else its default."""
     if info.examples:
         return info.examples[0]
-    return None if info.default is PydanticUndefined else info.default
+    if not info.is_required():
+        return info.get_default()
+    if members := models(bare(info.annotation)):
+        return {key: example(field) for key, field in fields(members[0]).items() if field.is_required()}
+    values = typing.get_args(info.annotation)
+    return values[0] if typing.get_origin(info.annotation) is Literal else None
 
 
 def snippet(path: Path, value: Any) -> str:

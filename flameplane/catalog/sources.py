@@ -28,7 +28,7 @@ class Sources:
         return node.where if node else None
 
     def locate(self, kind: Kind, name: str, path: str) -> Location | None:
-        """As `origin`, but of a built-in default the first line of the declaration's own file; None for an unknown name.
+        """As `origin`; of a built-in default the first line of the declaration's own file; None for an unknown name.
 
         ``path`` is like ``spec.profiling.sampleRateHz`` or ``spec.workload.selector["app.kubernetes.io/name"]``.
         """

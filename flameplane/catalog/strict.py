@@ -4,6 +4,7 @@ YAML as libraries read it loses duplicate keys without a word, turns ``on`` into
 readers disagree on is refused here with the reason and the fix, so that a file means what it looks like.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,8 @@ MAX_DIGITS = 18  # fits a 64-bit integer and a float
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)\.[0-9]+")
+# What YAML allows in a file at all.
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # What YAML 1.1, YAML 1.2 and JSON do not read alike: word, and what it could be taken for.
 _AMBIGUOUS = (
     (re.compile(r"(?i)y|n|yes|no|on|off"), "a truth value in YAML 1.1 and text in YAML 1.2"),
@@ -71,44 +74,50 @@ def read(path: Path, name: str, report: Report) -> Node | None:
 
 def parse(data: bytes, name: str, report: Report) -> Node | None:
     """Bytes of a file as a tree, or None with the reason in ``report``."""
-    start = Location(name, 1, 1)
-    if len(data) > MAX_BYTES:
-        report.add("001", f"has {len(data):,} bytes, more than the {MAX_BYTES:,} that are read", start)
+    text = _decode(data, name, report)
+    if text is None:
         return None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8", errors="replace")
-        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-        report.add("001", f"is not UTF-8: byte 0x{data[error.start]:02x}", Location(name, line, column))
-        return None
-    if _has_tabs(text, name, report):
+    if found := re.search(r"^ *(\t)", text, re.MULTILINE):  # the first; further ones are the same mistake
+        report.add("004", "a tab in the indentation", _place(text[: found.start(1)], name))
         return None
     try:
         return _Builder(text, name, report).document()
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        report.add("001", f"holds the control character U+{_code(error.character):04X}", Location(name, line, 1))
     except yaml.MarkedYAMLError as error:
         _syntax_error(error, text, name, report)
     return None
 
 
-def _code(character: Any) -> int:
-    return character if isinstance(character, int) else ord(character[:1] or b"\0")
+def _decode(data: bytes, name: str, report: Report) -> str | None:
+    """The text, if it is UTF-8 without characters that YAML has no use for."""
+    start = Location(name, 1, 1)
+    if len(data) > MAX_BYTES:
+        report.add("001", f"has {len(data):,} bytes, more than the {MAX_BYTES:,} that are read", start)
+        return None
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        report.add("001", "is UTF-16, not UTF-8", start)
+        return None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = _place(data[: error.start].decode("utf-8", errors="replace"), name)
+        report.add("001", f"is not UTF-8: byte 0x{data[error.start]:02x}", at)
+        return None
+    if found := _CONTROL.search(text):
+        at = _place(text[: found.start()], name)
+        report.add("001", f"holds the control character U+{ord(found[0]):04X}", at, fix="Delete the character.")
+        return None
+    return text
 
 
-def _has_tabs(text: str, name: str, report: Report) -> bool:
-    """Report the first tab in an indentation; further ones are the same mistake."""
-    if found := re.search(r"^ *(\t)", text, re.MULTILINE):
-        line = text.count("\n", 0, found.start(1)) + 1
-        column = found.start(1) - found.start() + 1
-        report.add("004", "a tab in the indentation", Location(name, line, column, column + 1))
-    return found is not None
+def _place(before: str, name: str) -> Location:
+    """The place of the character that follows ``before``."""
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return Location(name, line, column, column + 1)
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str, name: str, report: Report) -> None:
-    mark = error.problem_mark or error.context_mark
+    at_end = error.problem == "found unexpected end of stream"  # then only the start of the quote tells anything
+    mark = (error.context_mark if at_end else None) or error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     last = max(1, len(text.splitlines()))
     if line > last:  # the parser noticed at the end of the file: point at the last line
@@ -282,7 +291,9 @@ def _plain(text: str) -> str | int | float | bool | None:
 def _unambiguous(text: str) -> str:
     word = text.lower()
     if word in ("y", "yes", "on", "n", "no", "off"):
-        return f'Write {"true" if word in ("y", "yes", "on") else "false"}, or quote it if it is text: "{text}"'
+        return f'Quote it if it is text: "{text}"; else write {"true" if word in ("y", "yes", "on") else "false"}.'
     if re.fullmatch(r"[-+]?[0-9_]+", text) and (digits := text.replace("_", "").lstrip("+-0")):
         return f'Write {digits}, or quote it if it is text: "{text}"'
+    if "-" in text[1:] and not re.search("[eE]", text):
+        return f'Quote it: "{text}"'
     return f'Quote it if it is text: "{text}"; else write a plain decimal number.'

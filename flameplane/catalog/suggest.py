@@ -36,7 +36,7 @@ def reformed(text: str, pattern: str) -> str | None:
 
 
 def _variants(text: str) -> Iterator[str]:
-    for base in (text.strip(), text.strip().lower()):
+    for base in dict.fromkeys((text.strip(), text.strip().lower())):
         yield base
         yield f"#{base}"
         yield f"@{base}"
@@ -46,4 +46,4 @@ def _variants(text: str) -> Iterator[str]:
         yield re.sub(r"^(https?://)[^@/]*@", r"\1", base)
         yield f"https://{base}"
         yield re.sub(r"^https?://([^/]*).*$", r"\1", base)
-        yield re.sub(r"[^a-z0-9]+", "-", base).strip("-")
+    yield re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

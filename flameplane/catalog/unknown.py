@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from flameplane.catalog import shape
 from flameplane.catalog.report import Report
 from flameplane.catalog.suggest import closest
-from flameplane.catalog.tree import Node, Path, show_path
+from flameplane.catalog.tree import Node, Path
 from schemas.service import Service
 
 _RETENTION = ("retention", "retentionDays", "retentionPeriod", "fineDays", "downsampledDays")
@@ -21,27 +21,31 @@ def key(model: type[BaseModel], path: Path, root: Node, report: Report, only: st
     owner = root.nearest(path[:-1])
     _, annotation = shape.resolve(model, path[:-1])
     valid = _keys(annotation, owner)
-    elsewhere = _paths(model, name)
+    elsewhere = [p for p in _paths(model, name) if p != path]
     guess = closest(name, valid)
     target: Path | None = None
-    where = f" of {show_path(path[:-1])}" if len(path) > 1 else ""
+    where = f" of {report.show(path[:-1])}" if len(path) > 1 else ""
     message, number, fix = f"unknown key {name}{where}", "020", ""
     if model is Service and name in _RETENTION:
         number, message = "046", f"{name} stands in a service file"
         days = shape.inline(node.data()) if isinstance(node.value, dict) else "{fineDays: 30, downsampledDays: 90}"
         fix = f"Delete it here and set it in the team's _team.yaml:\nspec:\n  retention: {days}"
         valid = ()
+    elif others := [t for m in shape.models(annotation) if name in shape.fields(m) and (t := shape.tag(m))]:
+        message += f": there is one for {', '.join(others)} only"
+        fix = "Delete the key."
     elif len(elsewhere) == 1:
         target = elsewhere[0]
-        message += f"; it belongs to {show_path(target[:-1])}"
-        fix = "Move it:\n" + shape.snippet(target, node.data())
+        message += f"; it belongs to {report.show(target[:-1])}"
+        fix = "Move it:\n" + report.snippet(target, node.data())
     elif guess:
         target = (*path[:-1], guess)
-        fix = f"Did you mean {guess}?" if owner.child(guess) is None else f"Did you mean {guess}? It is there already."
+        fix = f"Did you mean {guess}?"
     if only in (None, at.file):
         report.add(number, message, at, valid=valid, fix=fix)
     root = _change(root, path, None)
-    if target and root.find(target) is None:
+    there = root.find(target) if target else None
+    if target and (there is None or there.at.file != at.file):  # absent, or only inherited
         root = _change(root, target, node)
     return root
 
