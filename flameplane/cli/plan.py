@@ -11,7 +11,7 @@ from flameplane.findings import Finding, format_findings, in_order
 from flameplane.project import NoProject, find_root
 
 if TYPE_CHECKING:
-    from flameplane.catalog import Loaded
+    from flameplane.catalog import Loaded, Sources
     from flameplane.plan import Recording
 
 FORMATS = ("text", "json")
@@ -50,7 +50,7 @@ def plan(
             raise typer.Exit(FINDINGS)
         stop(findings, root)
     recording = recorded(root, stack, services)
-    findings = _judged(recording, root)
+    findings = _judged(recording, root, loaded.sources)
     summary = summarise(recording, root, len(loaded.catalog.services))
     if fmt == "json":
         write(_document(as_json(stack, summary, findings)), output)
@@ -116,11 +116,11 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(FAILURE)
 
 
-def _judged(recording: "Recording", root: Path) -> list[Finding]:
+def _judged(recording: "Recording", root: Path, sources: "Sources") -> list[Finding]:
     from flameplane.plan import PackFailed, check_fields, evaluate  # noqa: PLC0415
 
     try:
-        return in_order([*check_fields(recording, root), *evaluate(recording, root)])
+        return in_order([*check_fields(recording, root), *evaluate(recording, root, sources)])
     except PackFailed as error:
         fail(str(error))
 

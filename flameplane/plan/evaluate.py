@@ -26,15 +26,16 @@ _DURATION: Final = re.compile(r"([0-9.]+)(h|ms|m|s)")
 _SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
-def evaluate(recording: Recording, root: Path) -> list[Finding]:
+def evaluate(recording: Recording, root: Path, sources: Sources | None = None) -> list[Finding]:
     """Findings of the project's policy pack. Raises ``PackFailed`` when it could not judge at all.
 
-    A mandatory rule gives errors, an advisory one warnings. A rule that could not run, because it met a value only the
-    cloud knows or because it threw, is an error that names rule and object.
+    ``sources`` are those of the declared files, if they have been read already. A mandatory rule gives
+    errors, an advisory one warnings. A rule that could not run, because it met a value only the cloud knows or because
+    it threw, is an error that names rule and object.
     """
     root = root.resolve()
     with running_pack(root / PACK, recording) as pack:
-        judge = _Judge(recording, root, load(root, recording.services).sources, pack)
+        judge = _Judge(recording, root, sources or load(root, recording.services).sources, pack)
         return in_order([*judge.disabled(), *judge.objects(), *judge.stack()])
 
 

@@ -1,4 +1,4 @@
-"""Objects against the SDK's own types. Proves that slips in dict arguments are found; the API server has the last say."""
+"""Objects against the SDK's own types. Proves that slips in dict arguments are found; the API server judges it all."""
 
 from pathlib import Path
 from typing import Any
