@@ -101,6 +101,7 @@ def _run(work: Callable[[Path], bool], after_interrupt: str) -> None:
     from flameplane.local.problem import Problem  # noqa: PLC0415
     from flameplane.plan import PackFailed, ProgramFailed  # noqa: PLC0415
     from local import LocalError  # noqa: PLC0415
+    from local.cluster import CannotRun  # noqa: PLC0415
 
     try:
         code = OK if work(root) else FINDINGS
@@ -117,7 +118,9 @@ def _run(work: Callable[[Path], bool], after_interrupt: str) -> None:
         typer.echo(problem.text(root), err=True, nl=False)
         code = FAILURE
     except LocalError as error:
-        typer.echo(Problem("LOC001", str(error)).text(root), err=True, nl=False)
+        first, *details = str(error).splitlines()
+        ident = "LOC001" if isinstance(error, CannotRun) else "LOC011"
+        typer.echo(Problem(ident, first, details=details).text(root), err=True, nl=False)
         code = FAILURE
     except KeyboardInterrupt:
         typer.echo(f"Interrupted; {after_interrupt}.", err=True)

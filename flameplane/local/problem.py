@@ -10,6 +10,7 @@ from flameplane.findings import Finding, format_findings
 # LOC003 services/ is empty                           LOC008 a workload does not get Ready
 # LOC004 too much would be removed                    LOC009 pulumi failed
 # LOC005 an object of the same name is not ours       LOC010 kubectl failed, or the cluster is not reached
+# LOC011 a package, program, image or the cluster could not be made
 
 
 class Problem(Exception):
@@ -20,6 +21,7 @@ class Problem(Exception):
         self.ident, self.message, self.fix, self.details = ident, message, fix, tuple(details)
 
     def text(self, root: Path) -> str:
-        """The problem in the form of every other finding."""
-        message = "\n  ".join((self.message, *self.details))
-        return format_findings([Finding(self.ident, "error", message, fix=self.fix)], "text", root)
+        """The problem in the form of every other finding, its details below the message."""
+        finding = Finding(self.ident, "error", self.message, fix=self.fix)
+        first, newline, rest = format_findings([finding], "text", root).partition("\n")
+        return "\n".join((first, *(f"     {line}" for line in self.details))) + newline + rest

@@ -28,11 +28,7 @@ def ensure(kubectl: Kubectl, name: str, bucket: str) -> bool:
 def secret(name: str, bucket: str) -> Object:
     """The Secret with new random keys for one bucket."""
     access_key, secret_key = secrets.token_hex(ACCESS_KEY_BYTES), secrets.token_urlsafe(SECRET_KEY_BYTES)
-    identity = {
-        "name": "backend",
-        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
-        "actions": [f"{action}:{bucket}" for action in ACTIONS],
-    }
+    identity = _identity(access_key, secret_key, bucket)
     values = {"access-key": access_key, "secret-key": secret_key, "s3.json": json.dumps({"identities": [identity]})}
     return {
         "apiVersion": "v1",
@@ -48,4 +44,13 @@ def secret(name: str, bucket: str) -> Object:
         },
         "type": "Opaque",
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+    }
+
+
+def _identity(access_key: str, secret_key: str, bucket: str) -> Object:
+    """As SeaweedFS reads it: rights in one bucket, and no Admin, which would be all of them."""
+    return {
+        "name": "backend",
+        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+        "actions": [f"{action}:{bucket}" for action in ACTIONS],
     }
