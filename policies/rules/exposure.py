@@ -48,10 +48,10 @@ def _exposed(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         kind = manifest.get("kind")
         if kind in WORKLOADS:
             yield from _host_ports(manifest)
-        elif namespace(manifest) not in NAMESPACES:
-            yield from _reaches_in(manifest)
         elif kind == "Service":
             yield from _service(manifest)
+        elif namespace(manifest) not in NAMESPACES:
+            yield from _reaches_in(manifest)
         elif namespace(manifest) != ACCESS_NAMESPACE:
             yield breaks(manifest, f"leads traffic into {namespace(manifest)}; only {ACCESS_NAMESPACE} has a door")
 

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from policies.declared import LONGTERM, read
-from policies.objects import WORKLOADS, at, breaks
+from policies.declared import LONGTERM, Document, read
+from policies.objects import WORKLOADS, at, breaks, documents, items, namespace
 from policies.pyroscope import config_files, flags, override_files
 from policies.rule import Manifest, Rule, Violation
+from schemas.allowed import ACCESS_NAMESPACE
 
 TENANT: Final = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")  # a `|` would make Pyroscope read several tenants at once
 # What makes tenants a boundary at all, as path in the configuration, value, and what is wrong without.
@@ -20,6 +21,7 @@ FLAGS: Final = ("multitenancy-enabled", "admin-server.mode", "runtime-config.fil
 
 def _tenants(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     teams = read(manifests).teams
+    yield from _readers(manifests, teams)
     overrides = list(override_files(manifests))
     for file in overrides:
         tenants = set(file.body.get("overrides") or {})
@@ -44,6 +46,26 @@ def _tenants(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for container, flag, value in flags(manifests):
         if flag.endswith(FLAGS):
             yield container.breaks(f"has the flag -{flag}={value}, which beats the configuration files")
+
+
+def _readers(manifests: Sequence[Manifest], teams: dict[str, Document]) -> Iterator[Violation]:
+    """The gateway lets a team's groups, and nobody else, read the team's two tenants."""
+    for manifest in manifests:
+        if manifest.get("kind") != "ConfigMap" or namespace(manifest) != ACCESS_NAMESPACE:
+            continue
+        for document in documents(manifest).values():
+            if not isinstance(document, dict) or not isinstance(document.get("tenants"), list):
+                continue
+            found = [(t.get("tenant"), t.get("longterm"), sorted(items(t.get("readers")))) for t in document["tenants"]]
+            wanted = {
+                t.name: (t.name, f"{t.name}{LONGTERM}", sorted(items(t.get("spec.groups")))) for t in teams.values()
+            }
+            for name, entry in wanted.items():
+                if found.count(entry) != 1:
+                    how = f"does not give tenant {name} to {', '.join(entry[2])} alone"
+                    yield breaks(manifest, how, teams[name].declared("spec.groups"))
+            for tenant in sorted(str(t) for t, _, _ in found if teams and t not in wanted):
+                yield breaks(manifest, f"opens the tenant {tenant}, which is no team's")
 
 
 RULES: Final = (

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from policies.objects import WORKLOADS, Container, breaks, containers, is_agent, items, pod
+from policies.objects import WORKLOADS, Container, at, breaks, containers, is_agent, items, pod, template
 from policies.rule import Manifest, Rule, Violation
 from policies.rules.agent import LOADER
 
 HOST_FIELDS: Final = ("hostPID", "hostNetwork", "hostIPC")
+# The older way to say what securityContext.appArmorProfile says; kubelets still honour it.
+APPARMOR_ANNOTATION: Final = "container.apparmor.security.beta.kubernetes.io/"
 SECCOMP_TYPES: Final = ("RuntimeDefault", "Localhost")
 
 
@@ -29,6 +31,9 @@ def _pods(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             )
         if items((spec.get("securityContext") or {}).get("sysctls")):
             yield breaks(manifest, "sets sysctls")
+        for key, value in (at(template(manifest), "metadata", "annotations") or {}).items():
+            if key.startswith(APPARMOR_ANNOTATION) and value == "unconfined":
+                yield breaks(manifest, f"turns AppArmor off by the annotation {key}")
         for container in containers(manifest):
             yield from _container(container)
 

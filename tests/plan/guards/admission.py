@@ -1,0 +1,100 @@
+"""Admission policies: CEL cannot be judged here (tests/cluster/ runs it), so what was reviewed is kept word for word.
+
+After a reviewed change: `python tests/plan/review_admission.py`.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from guards.stack import Guard, Stack
+from policies.objects import at, label, name
+from policies.rule import Manifest
+from schemas.allowed import AGENT_NAMESPACE, INJECTED_LANGUAGES, SYSTEM_NAMESPACE
+
+REVIEWED = Path(__file__).parents[1] / "reviewed" / "admission"
+GUARD = "flameplane-node-guard"
+NAMESPACE = "kubernetes.io/metadata.name"
+POLICIES = ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
+
+
+def policies_are_as_reviewed(stack: Stack) -> Iterator[str]:
+    found = {name(m): reviewable(m, stack) for m in stack.of(*POLICIES)}
+    for expected in sorted(
+        {GUARD, *(f"flameplane-inject-{language}" for language in INJECTED_LANGUAGES)} | found.keys()
+    ):
+        file = REVIEWED / f"{expected}.yaml"
+        if expected not in found:
+            yield f"{expected} is not declared"
+        elif not file.is_file() or yaml.safe_load(file.read_text()) != found[expected]:
+            yield f"{expected} is not what {file.name} says"
+
+
+def reviewable(manifest: Manifest, stack: Stack) -> dict[str, Any]:
+    """A policy's spec, the same for each environment: images by their names in images.lock."""
+    registry, text = stack.settings.images.registry, json.dumps(manifest["spec"])
+    for image in sorted(stack.lock.images, key=len, reverse=True):
+        text = text.replace(stack.lock.reference(image, registry), f"<{image}>")
+    pull = "Never" if registry.startswith("localhost/") else "IfNotPresent"
+    text = text.replace(f'imagePullPolicy: \\"{pull}\\"', "imagePullPolicy: <pull policy>")
+    return {"kind": manifest["kind"], "spec": json.loads(text)}
+
+
+def agent_guard_is_bound(stack: Stack) -> Iterator[str]:
+    """It refuses (Deny) and leaves a trace (Audit), for every pod of the agent's namespace and with no exception."""
+    selector = {"namespaceSelector": {"matchLabels": {NAMESPACE: AGENT_NAMESPACE}}}
+    expected = {"policyName": GUARD, "validationActions": ["Deny", "Audit"], "matchResources": selector}
+    found = [m["spec"] for m in stack.of("ValidatingAdmissionPolicyBinding")]
+    if found != [expected]:
+        yield f"{GUARD} is bound by {found}"
+
+
+def injection_reaches_declared_pods_only(stack: Stack) -> Iterator[str]:
+    """One binding per service that wants an agent whose image can be run, with that service's pods and parameters."""
+    registry = stack.settings.images.registry
+    expected = {}
+    for service in stack.catalog.services:
+        language, workload = service.spec.language.name, service.spec.workload
+        if (
+            service.injected
+            and stack.settings.injection.enabled
+            and stack.lock.runnable(f"inject-{language}", registry)
+        ):
+            parameters = {
+                "name": f"inject-{service.name}",
+                "namespace": SYSTEM_NAMESPACE,
+                "parameterNotFoundAction": "Allow",
+            }
+            expected[f"flameplane-inject-{service.name}"] = {
+                "policyName": f"flameplane-inject-{language}",
+                "paramRef": parameters,
+                "matchResources": {
+                    "namespaceSelector": {"matchLabels": {NAMESPACE: workload.namespace}},
+                    "objectSelector": {"matchLabels": workload.selector},
+                },
+            }
+    found = {name(m): m["spec"] for m in stack.of("MutatingAdmissionPolicyBinding")}
+    for binding in sorted(expected.keys() | found.keys()):
+        if expected.get(binding) != found.get(binding):
+            yield f"{binding} is {found.get(binding)}, not {expected.get(binding)}"
+
+
+def java_agents_hide_secrets(stack: Stack) -> Iterator[str]:
+    """Without jfropts=3 each upload carries system properties and the command line, and with them passwords."""
+    for manifest in stack.of("ConfigMap"):
+        environment = str(at(manifest, "data", "env") or "")
+        if "PYROSCOPE_FORMAT=jfr" in environment:
+            lines = dict(line.split("=", 1) for line in environment.splitlines())
+            if "jfropts=3" not in lines.get("PYROSCOPE_AP_EXTRA_ARGUMENTS", "").split(","):
+                yield f"{label(manifest)} lets system properties and command lines out"
+
+
+GUARDS = (
+    Guard(policies_are_as_reviewed, POLICIES),
+    Guard(agent_guard_is_bound, ("ValidatingAdmissionPolicyBinding",)),
+    Guard(injection_reaches_declared_pods_only, ("MutatingAdmissionPolicyBinding",)),
+    Guard(java_agents_hide_secrets, ("ConfigMap",)),
+)

@@ -1,0 +1,151 @@
+"""Who may talk to whom. The list is short enough to be read, and a change of it is a change of the design."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from guards.stack import Guard, Stack
+from policies.objects import at, items, label, name, namespace
+from policies.rule import Manifest
+from schemas.allowed import (
+    ACCESS_NAMESPACE,
+    AGENT_NAMESPACE,
+    BACKEND_NAMESPACE,
+    EBPF_TYPES,
+    NAMESPACES,
+    SYSTEM_NAMESPACE,
+)
+
+NAMESPACE = "kubernetes.io/metadata.name"
+APP = "app.kubernetes.io/name"
+AGENT, GATEWAY = f"{AGENT_NAMESPACE}/flameplane-node", f"{ACCESS_NAMESPACE}/gateway"
+PYROSCOPE, STORAGE = f"{BACKEND_NAMESPACE}/pyroscope", f"{BACKEND_NAMESPACE}/object-storage"
+DOWNSAMPLE, DRIFT, COST = (f"{SYSTEM_NAMESPACE}/flameplane-{job}" for job in ("downsample", "drift", "cost-report"))
+# Service -> the pods behind it and the container ports it leads to; each is one of ours and none is an admin port.
+SERVICES = {
+    f"{AGENT_NAMESPACE}/node-receiver": ("flameplane-node", ["http"]),
+    GATEWAY: ("gateway", ["http"]),
+    PYROSCOPE: ("pyroscope", ["http"]),
+    f"{PYROSCOPE}-headless": ("pyroscope", ["grpc"]),
+    STORAGE: ("object-storage", ["s3"]),
+}
+
+
+def traffic_is_what_is_listed(stack: Stack) -> Iterator[str]:
+    """Every flow that a NetworkPolicy opens, no more and no less; every policy isolates in both directions."""
+    expected, found = set(_expected(stack)), set(_found(stack))
+    yield from (f"opened, but not listed: {flow}" for flow in sorted(found - expected))
+    yield from (f"listed, but not opened: {flow}" for flow in sorted(expected - found))
+
+
+def _expected(stack: Stack) -> Iterator[str]:
+    settings = stack.settings
+    prometheus = settings.alerts.prometheus_namespace
+    for one in NAMESPACES:
+        yield f"{one}/* isolated both ways"
+        yield f"{one}/* -> kube-system/k8s-app=kube-dns UDP/53"
+        yield f"{one}/* -> kube-system/k8s-app=kube-dns TCP/53"
+    for app in (AGENT, GATEWAY, PYROSCOPE, DOWNSAMPLE, DRIFT, COST):
+        yield f"{app} isolated both ways"
+    for app in (AGENT, DOWNSAMPLE, DRIFT, COST):
+        yield f"{app} -> {GATEWAY} TCP/4040"
+    for app in (AGENT, GATEWAY):
+        yield from (f"{app} -> {settings.cluster.api_server} TCP/{port}" for port in (443, 6443))
+    yield f"{GATEWAY} <- {AGENT} TCP/4040"
+    yield f"{GATEWAY} <- {settings.correlation.grafana_namespace}/grafana TCP/4040"
+    for client in (SYSTEM_NAMESPACE, ACCESS_NAMESPACE):
+        yield f"{GATEWAY} <- {client}/flameplane.dev/gateway-client=true TCP/4040"
+    yield f"{GATEWAY} -> {PYROSCOPE} TCP/4040"
+    yield f"{PYROSCOPE} <- {GATEWAY} TCP/4040"
+    yield f"{GATEWAY} <- {prometheus}/* TCP/4041"
+    yield from (f"{AGENT} <- {prometheus}/* TCP/{port}" for port in (4041, 4042))
+    yield f"{PYROSCOPE} <- {prometheus}/prometheus TCP/4042"
+    for job in (DRIFT, COST):
+        yield f"{job} -> {prometheus}/* TCP/9090"
+    if settings.access.egress:
+        yield f"{GATEWAY} -> {settings.access.egress} TCP/443"
+    if settings.regression.egress:
+        yield f"{DRIFT} -> {settings.regression.egress} TCP/443"
+    yield from _storage(stack)
+    yield from _services(stack)
+
+
+def _storage(stack: Stack) -> Iterator[str]:
+    storage = stack.settings.backend.object_storage
+    if storage.kind == "s3":
+        yield f"{PYROSCOPE} -> {storage.egress} TCP/443"
+    else:
+        yield f"{PYROSCOPE} -> {STORAGE} TCP/8333"
+        yield f"{STORAGE} <- {PYROSCOPE} TCP/8333"
+        yield f"{STORAGE} isolated both ways"
+
+
+def _services(stack: Stack) -> Iterator[str]:
+    """What the declared services ask for: agents in their pods that push, pprof endpoints that are scraped."""
+    senders = sorted({s.spec.workload.namespace for s in stack.catalog.services if s.injected})
+    if senders:
+        yield f"{AGENT} <- {NAMESPACE} In {senders} TCP/4040"
+    for service in stack.catalog.services:
+        language, profiling, workload = service.spec.language, service.spec.profiling, service.spec.workload
+        beyond = profiling.cpu_source == "agent" or any(t not in EBPF_TYPES for t in profiling.types)
+        if language.name == "go" and profiling.sample_rate_hz and beyond:
+            yield f"{AGENT} -> {workload.namespace}/{_labels(workload.selector)} TCP/{language.pprof_port}"
+
+
+def _found(stack: Stack) -> Iterator[str]:
+    for policy in stack.of("NetworkPolicy"):
+        spec = policy["spec"]
+        subject = f"{namespace(policy)}/{_selector(spec.get('podSelector'))}"
+        if set(items(spec.get("policyTypes"))) == {"Ingress", "Egress"}:
+            yield f"{subject} isolated both ways"
+        for rules, peers, arrow in (("ingress", "from", "<-"), ("egress", "to", "->")):
+            for rule in items(spec.get(rules)):
+                for peer in items(rule.get(peers)) or [{}]:
+                    for port in items(rule.get("ports")) or [{}]:
+                        yield f"{subject} {arrow} {_peer(policy, peer)} {_port(port)}"
+
+
+def _peer(policy: Manifest, peer: Mapping[str, Any]) -> str:
+    if peer.get("ipBlock"):
+        return str(peer["ipBlock"]["cidr"])
+    spaces = peer.get("namespaceSelector")
+    if spaces is None and peer.get("podSelector") is None:
+        return "everyone"
+    where = namespace(policy) if spaces is None else at(spaces, "matchLabels", NAMESPACE)
+    if where is None or len(spaces or {}) > 1:
+        return _selector(spaces)
+    return f"{where}/{_selector(peer.get('podSelector'))}"
+
+
+def _selector(selector: Mapping[str, Any] | None) -> str:
+    expressions = [
+        f"{e['key']} {e['operator']} {e.get('values')}" for e in items((selector or {}).get("matchExpressions"))
+    ]
+    labels = (selector or {}).get("matchLabels")
+    return " ".join([*([_labels(labels)] if labels else []), *expressions]) or "*"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return labels[APP] if set(labels) == {APP} else ",".join(f"{k}={v}" for k, v in sorted(labels.items()))
+
+
+def _port(port: Mapping[str, Any]) -> str:
+    end = f"-{port['endPort']}" if port.get("endPort") else ""
+    return f"{port.get('protocol', 'any')}/{port.get('port', 'any')}{end}"
+
+
+def services_lead_to_their_own_pods(stack: Stack) -> Iterator[str]:
+    for service in stack.of("Service"):
+        spec, called = service["spec"], f"{namespace(service)}/{name(service)}"
+        found = (spec.get("selector"), [port.get("targetPort") for port in items(spec.get("ports"))])
+        demo = (name(service), ["http"]) if stack.settings.demo and namespace(service) not in NAMESPACES else ("", [])
+        app, ports = SERVICES.get(called, demo)
+        if found != ({APP: app}, ports):
+            yield f"{label(service)} leads to {found}"
+        if name(service) == "node-receiver" and spec.get("internalTrafficPolicy") != "Local":
+            yield f"{label(service)} leads to other nodes: a receiver knows the pods of its own node only"
+
+
+GUARDS = (
+    Guard(traffic_is_what_is_listed, ("NetworkPolicy",)),
+    Guard(services_lead_to_their_own_pods, ("Service",)),
+)
