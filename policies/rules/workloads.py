@@ -7,6 +7,7 @@ from policies.objects import WORKLOADS, Container, at, breaks, containers, is_ag
 from policies.rule import Manifest, Rule, Violation
 from policies.rules.agent import LOADER
 
+RELEASE: Final = "Release"  # a Helm release, which Pulumi shows as one resource (policies/adapter.py)
 HOST_FIELDS: Final = ("hostPID", "hostNetwork", "hostIPC")
 # The older way to say what securityContext.appArmorProfile says; kubelets still honour it.
 APPARMOR_ANNOTATION: Final = "container.apparmor.security.beta.kubernetes.io/"
@@ -15,6 +16,9 @@ SECCOMP_TYPES: Final = ("RuntimeDefault", "Localhost")
 
 def _pods(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for manifest in manifests:
+        if manifest.get("kind") == RELEASE:
+            yield breaks(manifest, "hides what it installs from every rule; declare the objects, or use helm.v4.Chart")
+            continue
         spec = pod(manifest)
         for field in HOST_FIELDS:
             if spec.get(field):
@@ -71,7 +75,7 @@ RULES: Final = (
         "into every node.",
         remediation="Use `restricted_pod` and `restricted_container` of components/pods.py; a container that needs "
         "more says so in schemas/allowed.py, where it is reviewed.",
-        kinds=WORKLOADS,
+        kinds=(*WORKLOADS, RELEASE),
         check=_pods,
     ),
 )

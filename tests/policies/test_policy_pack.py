@@ -45,7 +45,7 @@ def resource(manifest: dict[str, Any]) -> Resource:
     group, _, version = manifest["apiVersion"].rpartition("/")
     kind, metadata = manifest["kind"], manifest["metadata"]
     token = f"kubernetes:{group or 'core'}/{version}:{kind}"
-    name = f"{metadata.get('namespace', '')}/{metadata['name']}"
+    name = "/".join(metadata[key] for key in ("namespace", "name") if key in metadata)
     return Resource(f"urn:pulumi:test::flameplane::{token}::{name}", token, name, True, manifest, outputs=manifest)
 
 
@@ -112,6 +112,14 @@ def test_unknown_value_fails_a_stack_rule(root: Path) -> None:
     assert (finding.id, finding.severity) == ("FP006", "error")
     assert "could not run" in finding.message and "spec.egress.0.to.0.ipBlock.cidr" in finding.message
     assert finding.subject.endswith("NetworkPolicy::flameplane-backend/pyroscope")
+
+
+def test_a_helm_release_cannot_hide_what_it_installs(root: Path) -> None:
+    token = "kubernetes:helm.sh/v3:Release"
+    release = Resource(f"urn:pulumi:test::flameplane::{token}::loki", token, "loki", True, {"chart": "loki"})
+    (finding,) = evaluate(Recording("flameplane", "test", "organization", {}, (release,)), root)
+    assert (finding.id, finding.severity) == ("FP003", "error")
+    assert "Release/loki hides what it installs" in finding.message
 
 
 BROKEN_PACK = """
