@@ -71,8 +71,8 @@ RULES: Final = (
         id="FP005",
         name="locked-images",
         why="A tag can be moved under a running platform; a digest names the bytes that were reviewed.",
-        remediation="Add the image to images.lock and lock it from your registry; images that `local/` builds are "
-        "`localhost/<repository>:local` with imagePullPolicy Never.",
+        remediation="Add the image to images.lock and fill in its digest by `flameplane images lock`; images that "
+        "`local/` builds are `localhost/<repository>:local` with imagePullPolicy Never.",
         kinds=WORKLOADS,
         check=_locked,
     ),
