@@ -1,11 +1,10 @@
 """The project's environments as they are recorded, once per test session: tests of rendered objects share them."""
 
-import hashlib
-import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from variants import Project
 
 from flameplane import catalog
 from flameplane.plan import manifest, record
@@ -32,21 +31,9 @@ class Environment:
 def rendered(name: str, root: Path, scratch: Path) -> Environment:
     """Record an environment. ``scratch``: where a copy of the project goes if it needs one."""
     stack, locked = ENVIRONMENTS[name]
-    project = _with_all_images(root, scratch) if locked else root
+    project = Project(root, scratch, locked=True).folder if locked else root
     manifests = tuple(m for resource in record(project, stack).resources if (m := manifest(resource)))
     settings, declared = catalog.load_settings(root, stack).settings, catalog.load(root).catalog
     assert settings and declared
     lock = ImagesLock.model_validate_json((project / "images.lock").read_text())
     return Environment(name, manifests, settings, declared, lock)
-
-
-def _with_all_images(root: Path, folder: Path) -> Path:
-    """The project with another images.lock."""
-    for part in ("components", "flameplane", "schemas", "services", "stacks", "Pulumi.yaml"):
-        (folder / part).symlink_to(root / part)
-    shutil.copy(root / "__main__.py", folder)
-    lock = json.loads((root / "images.lock").read_text())
-    for name, image in lock["images"].items():
-        image["digest"] = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
-    (folder / "images.lock").write_text(json.dumps(lock))
-    return folder
