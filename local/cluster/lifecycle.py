@@ -4,6 +4,7 @@
 data kept. `down` deletes the data, so afterwards only the cache of built things is left.
 """
 
+import logging
 import time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from local.cluster.api import Api
 from local.cluster.layout import ClusterInfo, Layout
 from local.cluster.progress import Progress, silent, step
 from local.cluster.start import start
+
+log = logging.getLogger("flameplane.local")
 
 ANSWER_SECONDS = 15.0  # that a running but busy API server gets before it counts as dead
 POLL_SECONDS = 0.1
@@ -29,7 +32,7 @@ def up(progress: Progress = silent) -> ClusterInfo:
             return layout.info
         preflight.check_room(cache.root(), parts.built())
         for warning in network.check_free(layout.owner):
-            progress(f"note: {warning}", None)
+            log.warning(warning)
         made = parts.make(progress)
         with step(progress, "what an earlier run left"):
             _stop(layout)
