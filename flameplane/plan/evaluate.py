@@ -142,12 +142,12 @@ class _Judge:
         )
 
     def _in_stack(self, resource: Resource) -> Any:
-        """A stack rule sees outputs; in a preview, those of a resource are its inputs."""
+        """A stack rule sees outputs; in a first preview, those of a resource are its inputs."""
         return analyzer_pb2.AnalyzerResource(
             type=resource.type,
             name=resource.name,
             urn=resource.urn,
-            properties=to_struct(resource.outputs),
+            properties=to_struct(resource.inputs if resource.custom else resource.outputs),
             options=_options(resource),
             provider=self._provider(resource),
             parent=resource.parent or "",
@@ -193,5 +193,5 @@ def _unknown_at(resource: Resource, path: str) -> bool:
     plain = path.replace("[", ".").replace("]", "").replace('"', "")
     return any(
         value is UNKNOWN and p.replace("[", ".").replace("]", "").replace('"', "") == plain
-        for p, value in walk(resource.outputs)
+        for p, value in walk(resource.inputs)
     )

@@ -69,7 +69,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         """What was registered; the outputs of a component are known once the program has ended."""
         with self._lock:
             found = list(self._resources.values())
-        return [replace(r, outputs=r.inputs if r.custom else self._outputs.get(r.urn, {})) for r in found]
+        return [replace(r, outputs=self._outputs.get(r.urn, {})) for r in found]
 
     def close(self) -> None:
         """Close the connections to the program."""

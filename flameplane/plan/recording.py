@@ -21,7 +21,7 @@ class Resource:
     """One registered resource, after all transforms and with what it inherits from its parent.
 
     ``inputs`` is plain Python; what only the cloud knows is ``UNKNOWN``, what is secret is wrapped in ``Secret``.
-    ``outputs`` differs from ``inputs`` for components alone: what they gave to ``register_outputs``.
+    ``outputs`` is what a component gave to ``register_outputs``; other resources have none before they are applied.
     ``source`` is file (relative to the project root) and line of the user's call.
     """
 
