@@ -60,7 +60,9 @@ class Go(Model):
     """Go: profiles beyond CPU are scraped from net/http/pprof."""
 
     name: Literal["go"]
-    pprof_port: Port = Field(default=6060, description="Port of the pod that serves /debug/pprof.", examples=[6060])
+    pprof_port: Port = Field(
+        default=6060, description="Go only: port of the pod that serves /debug/pprof.", examples=[6060]
+    )
 
 
 class Java(Model):
@@ -127,7 +129,8 @@ class Profiling(Model):
     )
     cpu_source: Literal["ebpf", "agent"] = Field(
         default="ebpf",
-        description="The one source of CPU profiles: `ebpf` (node agent) or `agent` (in-process). Two count twice.",
+        description="The one source of CPU profiles, since two would count twice: `ebpf` is the node agent, `agent` "
+        f"the one inside the process ({', '.join(INJECTED_LANGUAGES)}).",
         examples=["ebpf"],
     )
 
@@ -258,8 +261,8 @@ class ServiceSpec(Model):
             for i, t in enumerate(profiling.types)
             if t not in PROFILE_TYPES[language]
         ]
-        if profiling.cpu_source == "agent" and language == "native":
-            message = "native services have no language agent that could deliver CPU profiles"
+        if profiling.cpu_source == "agent" and language not in INJECTED_LANGUAGES:
+            message = f"{language} has no agent inside the process that could deliver CPU profiles"
             conflicts.append(Conflict("031", ("profiling", "cpuSource"), message, ("ebpf",), ("language", "name")))
         if gate.baseline.track == gate.candidate.track:
             message = f"baseline and candidate are both the track {gate.candidate.track}"

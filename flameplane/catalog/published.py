@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from schemas.allowed import PROFILE_TYPES
+from schemas.allowed import INJECTED_LANGUAGES, PROFILE_TYPES
 from schemas.base import FORMS
 from schemas.service import Service
 from schemas.settings import Settings
@@ -137,7 +137,7 @@ def _union(node: dict[str, Any]) -> dict[str, Any]:
         **_clean(node),
         "type": "object",
         "required": [key],
-        "properties": {key: {"type": "string", "enum": list(mapping)}},
+        "properties": {key: _clean({"type": "string", "enum": list(mapping), "description": node["description"]})},
         "allOf": [_if({key: {"const": name}}, {"$ref": reference}) for name, reference in mapping.items()],
     }
 
@@ -151,7 +151,7 @@ def _types_by_language() -> list[dict[str, Any]]:
     rules = []
     for language, types in PROFILE_TYPES.items():
         profiling: dict[str, Any] = {"types": {"items": {"enum": list(types)}}}
-        if language == "native":
+        if language not in INJECTED_LANGUAGES:
             profiling["cpuSource"] = {"const": "ebpf"}
         chosen = {"language": {"required": ["name"], "properties": {"name": {"const": language}}}}
         rules.append(_if(chosen, {"properties": {"profiling": {"properties": profiling}}}))

@@ -84,7 +84,7 @@ RULES: Final[dict[str, Rule]] = {
     ),
     "031": Rule(
         "CPU source that the language does not have",
-        "`agent` needs a profiler inside the process; Go is scraped without CPU, native has none.",
+        "`agent` is a profiler inside the process: Java, Node.js and Python have one; Go is scraped for other types.",
         "Use `cpuSource: ebpf`.",
         _SVC,
     ),
@@ -208,16 +208,3 @@ RULES: Final[dict[str, Rule]] = {
 def rule_texts() -> dict[str, tuple[str, str, str]]:
     """Title, reason and fix by finding id."""
     return {kind + number: (rule.title, rule.why, rule.fix) for number, rule in RULES.items() for kind in rule.kinds}
-
-
-def table() -> str:
-    """The rules as a Markdown table, for the docs."""
-    rows = ["| Id | Finding | Why | Fix |", "|---|---|---|---|"]
-    for number, rule in RULES.items():
-        ids = ", ".join(kind + number for kind in rule.kinds)
-        rows.append(f"| {ids} | {rule.title} | {_cell(rule.why)} | {_cell(rule.fix)} |")
-    return "\n".join(rows) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")

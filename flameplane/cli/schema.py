@@ -1,4 +1,4 @@
-"""`flameplane schema`: the published JSON Schemas, printed, written or compared."""
+"""`flameplane schema`: the published JSON Schemas and the tables of their page, printed, written or compared."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ def schema(
     check: Annotated[bool, typer.Option("--check", help="Exit 1 when a published file differs.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Write the published files.")] = False,
 ) -> None:
-    """Print the JSON Schema of a kind of file (service by default), or --check or --write the files in schemas/."""
+    """Print the JSON Schema of a kind of file (service by default), or --check or --write what is generated."""
     if kind is not None and kind not in _KINDS:
         raise typer.BadParameter(f"unknown kind {kind}; one of {', '.join(_KINDS)}", param_hint="--kind")
     if check and write:
@@ -32,26 +32,35 @@ def schema(
     if not (check or write):
         typer.echo(generate(kind or "service"), nl=False)
         return
-    folder = _folder()
-    differing = []
-    for name in [kind] if kind else _KINDS:
-        file, text = folder / file_name(name), generate(name)
-        if file.is_file() and file.read_text(encoding="utf-8") == text:
-            continue
-        differing.append(f"schemas/{file.name}")
-        if write:
-            file.write_text(text, encoding="utf-8")
+    root = _root()
+    wanted = {f"schemas/{file_name(name)}": generate(name) for name in ([kind] if kind else _KINDS)}
+    if kind is None:
+        wanted |= _page(root)
+    differing = [name for name, text in wanted.items() if _read(root / name) != text]
+    if write:
+        for name in differing:
+            (root / name).write_text(wanted[name], encoding="utf-8")
     if differing:
         typer.echo(f"{'written' if write else 'differs from the models'}: {', '.join(differing)}", err=True)
     if differing and check:
-        typer.echo(
-            "A published version is immutable once it is released; before that: flameplane schema --write", err=True
-        )
+        typer.echo("fix: flameplane schema --write; once a version is released, make a new one instead", err=True)
         raise typer.Exit(1)
 
 
-def _folder() -> Path:
+def _root() -> Path:
     try:
-        return find_root() / "schemas"
+        return find_root()
     except NoProject as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _page(root: Path) -> dict[str, str]:
+    """The reference page with its generated tables, where the project has it."""
+    from flameplane.catalog.reference import PAGE, update  # noqa: PLC0415
+
+    page = _read(root / PAGE)
+    return {} if page is None else {PAGE: update(page)}
+
+
+def _read(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.is_file() else None
