@@ -88,12 +88,15 @@ def _user_traceback(root: str) -> str:
     error = sys.exc_info()[1]
     assert error
     frames = traceback.extract_tb(error.__traceback__)
-    inside = [
-        i for i, f in enumerate(frames) if f.filename.startswith(root + os.sep) and "site-packages" not in f.filename
-    ]
-    shown = traceback.format_list(frames[inside[0] :]) if inside else []
+    first = next((i for i, f in enumerate(frames) if _is_own(f.filename, root)), len(frames))
+    shown = traceback.format_list(frames[first:])
     text = "".join(shown + traceback.format_exception_only(type(error), error))
     return text.replace(root + os.sep, "").rstrip()
+
+
+def _is_own(file: str, root: str) -> bool:
+    """Whether a file is the project's; this one is not the program's, even when the project is Flameplane itself."""
+    return file.startswith(root + os.sep) and "site-packages" not in file and file != __file__
 
 
 def _engine(address: str) -> Any:

@@ -34,7 +34,7 @@ class Child:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-u", str(_CHILD), *arguments],
             cwd=cwd,
-            env=dict(env),
+            env={**env, "no_grpc_proxy": "127.0.0.1"},  # as servers.CHANNEL_OPTIONS: the SDK's channels take no options
             stdin=subprocess.PIPE,
             stdout=self._stdout,
             stderr=self._stderr,

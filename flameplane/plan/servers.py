@@ -7,10 +7,11 @@ from typing import Final
 
 import grpc  # type: ignore[import-untyped]
 
-# Pulumi's own limit: one message can hold every resource of a stack.
 CHANNEL_OPTIONS: Final = (
+    # Pulumi's own limit: one message can hold every resource of a stack.
     ("grpc.max_receive_message_length", 400 * 2**20),
     ("grpc.max_send_message_length", 400 * 2**20),
+    ("grpc.enable_http_proxy", 0),  # gRPC would ask a proxy even for the loopback
 )
 # More than the program's own 16 threads, so that calls never queue behind one that waits for a transform.
 _THREADS: Final = 24

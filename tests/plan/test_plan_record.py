@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from plan_project import STACK, children, line_of, project
 
-from flameplane.plan import UNKNOWN, ProgramFailed, Recording, Resource, Secret, record
+from flameplane.plan import UNKNOWN, ProgramFailed, Recording, Resource, Secret, child, record
 
 MAIN = """\
 import json, os
@@ -250,6 +250,18 @@ def test_failures(case: str, tmp_path: Path) -> None:
     assert not children()
 
 
+def test_frames_of_the_program(root: Path) -> None:
+    """A traceback starts in the program, also where the project holds our own files, as this one does."""
+    own = {
+        root / "__main__.py": True,
+        root / "components" / "platform.py": True,
+        Path(child.__file__): False,
+        root / ".venv" / "lib" / "site-packages" / "pulumi" / "output.py": False,
+        Path("<frozen runpy>"): False,
+    }
+    assert {file: child._is_own(str(file), str(root)) for file in own} == own
+
+
 def test_timeout(tmp_path: Path) -> None:
     """A program that hangs is ended, with what it started."""
     main = CUSTOM + 'import subprocess\nR("a:b:C", "x", {})\nsubprocess.Popen(["sleep", "60"])\ntime.sleep(60)'
@@ -270,6 +282,14 @@ def test_program_ends_with_its_parent(tmp_path: Path) -> None:
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     _until(lambda: not _alive(int(pid.read_text())))
+
+
+def test_behind_a_proxy(tiny: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gRPC takes http_proxy for the loopback as well; here it must not, in either direction."""
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert len(record(tiny, "local").resources) == len(recording.resources)
 
 
 def test_no_descriptors_left(tiny: Path) -> None:
