@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.fleet import generate
 from flameplane.catalog import check_settings, load, load_settings, stacks
 from flameplane.catalog.explain import explain
 from flameplane.catalog.project import check_project
@@ -171,6 +172,21 @@ def test_settings_from_pulumi_point_into_the_stack_file(root: Path) -> None:
 def test_unknown_stack_is_guessed(root: Path) -> None:
     (finding,) = load_settings(root, "locl").findings
     assert (finding.id, finding.fix) == ("SET066", "Did you mean local?")
+
+
+def test_generated_fleets_are_clean_and_repeat(tmp_path: Path) -> None:
+    """What the benchmarks measure is a valid organisation, the same every time."""
+    for size in (12, 130):
+        texts = []
+        for name in ("one", "two"):
+            folder = tmp_path / f"{name}-{size}"
+            generate(folder, size)
+            loaded = load(folder)
+            assert loaded.findings == []
+            assert loaded.catalog
+            assert len(loaded.catalog.services) == size
+            texts.append([file.read_text() for file in sorted(folder.rglob("*.yaml"))])
+        assert texts[0] == texts[1]
 
 
 def test_this_project_is_clean(root: Path) -> None:
