@@ -57,11 +57,15 @@ class Component(pulumi.ComponentResource):
         *,
         app: str | None = None,
         labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
         service: Service | None = None,
     ) -> ObjectMetaArgs:
         """Metadata of an object; ``app`` is the program it belongs to, where that is not its own name."""
         return ObjectMetaArgs(
-            name=name, namespace=namespace, labels={**self.labels(app or name, service), **(labels or {})}
+            name=name,
+            namespace=namespace,
+            labels={**self.labels(app or name, service), **(labels or {})},
+            annotations=annotations or None,
         )
 
     def service_account(self, namespace: str, name: str) -> None:

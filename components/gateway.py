@@ -57,7 +57,7 @@ class Gateway(Component):
         selector = {APP_LABEL: NAME}
         Service(
             f"{ACCESS_NAMESPACE}/{NAME}",
-            metadata=self.metadata(NAME, ACCESS_NAMESPACE),
+            metadata=self.metadata(NAME, ACCESS_NAMESPACE, annotations=args.images.waited_for("gateway")),
             spec={
                 "type": "ClusterIP",
                 "selector": selector,
@@ -73,7 +73,7 @@ class Gateway(Component):
         )
         Deployment(
             f"{ACCESS_NAMESPACE}/{NAME}",
-            metadata=self.metadata(NAME, ACCESS_NAMESPACE),
+            metadata=self.metadata(NAME, ACCESS_NAMESPACE, annotations=args.images.waited_for("gateway")),
             spec={
                 "replicas": args.settings.access.replicas,
                 "selector": {"match_labels": selector},

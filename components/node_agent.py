@@ -51,10 +51,11 @@ class NodeAgent(Component):
         config = self._services(args)
         self._identity()
         self._network(args)
-        self._daemon_set(args, config)
+        waited_for = args.images.waited_for("agent", "receiver")
+        self._daemon_set(args, config, waited_for)
         Service(
             f"{AGENT_NAMESPACE}/{RECEIVER_SERVICE}",
-            metadata=self.metadata(RECEIVER_SERVICE, AGENT_NAMESPACE, app=AGENT_NAME),
+            metadata=self.metadata(RECEIVER_SERVICE, AGENT_NAMESPACE, app=AGENT_NAME, annotations=waited_for),
             spec={
                 "type": "ClusterIP",
                 "selector": {APP_LABEL: AGENT_NAME},
@@ -112,7 +113,7 @@ class NodeAgent(Component):
             opts=self.options(),
         )
 
-    def _daemon_set(self, args: NodeAgentArgs, config: ConfigMap) -> None:
+    def _daemon_set(self, args: NodeAgentArgs, config: ConfigMap, waited_for: dict[str, str]) -> None:
         # Ahead of applications in the queue, but never by evicting one: a profile is worth less than what it profiles.
         priority = PriorityClass(
             AGENT_NAME,
@@ -125,7 +126,7 @@ class NodeAgent(Component):
         selector = {APP_LABEL: AGENT_NAME}
         DaemonSet(
             f"{AGENT_NAMESPACE}/{AGENT_NAME}",
-            metadata=self.metadata(AGENT_NAME, AGENT_NAMESPACE),
+            metadata=self.metadata(AGENT_NAME, AGENT_NAMESPACE, annotations=waited_for),
             spec={
                 "selector": {"match_labels": selector},
                 # Two agents on a node would sample twice and fight over the pins.

@@ -62,7 +62,12 @@ class Platform(pulumi.ComponentResource):
             return pulumi.ResourceOptions(parent=self, provider=provider, depends_on=after)
 
         if settings.backend.volumes.host_path:
-            StaticVolumes("static-volumes", StaticVolumesArgs(settings.backend.volumes), inside(BACKEND_NAMESPACE))
+            # Not after the namespace: it goes only with the claims in it, so `destroy` would wait for itself.
+            StaticVolumes(
+                "static-volumes",
+                StaticVolumesArgs(settings.backend.volumes),
+                pulumi.ResourceOptions(parent=self, provider=provider),
+            )
         if settings.backend.object_storage.kind == "seaweedfs":
             ObjectStorage("object-storage", ObjectStorageArgs(settings.backend, images), inside(BACKEND_NAMESPACE))
         backend = Pyroscope("pyroscope", PyroscopeArgs(settings, catalog, images), inside(BACKEND_NAMESPACE))

@@ -45,6 +45,11 @@ class Images:
         """Whether the entry can be run here: locked by digest, or built by ``local/``."""
         return self.lock.runnable(name, self.registry)
 
+    def waited_for(self, *names: str) -> dict[str, str]:
+        """Annotations of a workload and of its Service. `pulumi up` waits until these are ready; while an image is open
+        it would wait in vain, and fail after ten minutes."""
+        return {} if all(self.runnable(name) for name in names) else {"pulumi.com/skipAwait": "true"}
+
 
 def restricted_pod(uid: int, fs_group: bool = False) -> PodSecurityContextArgsDict:
     """Pod-level half of Pod Security ``restricted``. ``fs_group``: volumes are handed to the group of the user."""

@@ -58,7 +58,8 @@ class Pyroscope(Component):
             self._config_map("pyroscope-overrides", {"overrides.yaml": overrides(args.catalog)}),
         ]
         self.service_account(BACKEND_NAMESPACE, NAME)
-        self._services()
+        waited_for = args.images.waited_for("pyroscope")
+        self._services(waited_for)
         self._network(args.settings)
         # The process reads config.yaml once; the overrides it reloads, so they are no reason for a restart.
         checksum = hashlib.sha256(config.encode()).hexdigest()[:16]
@@ -73,11 +74,11 @@ class Pyroscope(Component):
             opts=self.options(),
         )
 
-    def _services(self) -> None:
+    def _services(self, waited_for: dict[str, str]) -> None:
         selector = {APP_LABEL: NAME}
         Service(
             f"{BACKEND_NAMESPACE}/{NAME}",
-            metadata=self.metadata(NAME, BACKEND_NAMESPACE),
+            metadata=self.metadata(NAME, BACKEND_NAMESPACE, annotations=waited_for),
             spec={
                 "type": "ClusterIP",
                 "selector": selector,
@@ -119,7 +120,7 @@ class Pyroscope(Component):
     def _stateful_set(self, backend: Backend, images: Images, checksum: str, after: list[ConfigMap]) -> None:
         StatefulSet(
             f"{BACKEND_NAMESPACE}/{NAME}",
-            metadata=self.metadata(NAME, BACKEND_NAMESPACE),
+            metadata=self.metadata(NAME, BACKEND_NAMESPACE, annotations=images.waited_for("pyroscope")),
             spec={
                 "service_name": f"{NAME}-headless",
                 "replicas": 1,  # one process holds the only copy of the index: a second would be a second backend
