@@ -20,6 +20,8 @@ PROJECT = "flameplane"
 FOLDER = "stacks"
 # Keys that Pulumi itself writes beside `config`.
 _PULUMI_KEYS = ("config", "secretsprovider", "encryptionsalt", "encryptedkey", "environment")
+# Pulumi itself reads and writes these as texts when they are no part of a map: at `stack init` and at `config set`.
+_QUOTED_BY_PULUMI = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _values(tree: Node, report: Report) -> Node | None:
             if guess == PROJECT and name:
                 values.setdefault(name, node)  # read as what was meant, so that it is not missing as well
         elif prefix == PROJECT:
-            values[name] = node
+            values[name] = replace(node, value=_QUOTED_BY_PULUMI.get(node.text, node.value))
     _default_provider(config, report)
     return replace(config, value=values)
 

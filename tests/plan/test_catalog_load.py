@@ -169,6 +169,19 @@ def test_settings_from_pulumi_point_into_the_stack_file(root: Path) -> None:
     assert (finding.id, finding.fix) == ("SET020", "Did you mean alerts?")
 
 
+def test_settings_that_pulumi_rewrote_are_the_same(root: Path, tmp_path: Path) -> None:
+    """`pulumi stack init` adds its salt and writes a boolean beside the maps as text, as `pulumi config set` does."""
+    (tmp_path / "stacks").mkdir()
+    rewritten = (
+        (root / "stacks" / "Pulumi.local.yaml").read_text().replace("flameplane:demo: true", 'flameplane:demo: "true"')
+    )
+    (tmp_path / "stacks" / "Pulumi.local.yaml").write_text(rewritten + "encryptionsalt: v1:c2FsdA==:v1:eA==\n")
+    loaded = load_settings(tmp_path, "local")
+    assert loaded.findings == []
+    assert loaded.settings == load_settings(root, "local").settings
+    assert loaded.settings and loaded.settings.demo is True
+
+
 def test_unknown_stack_is_guessed(root: Path) -> None:
     (finding,) = load_settings(root, "locl").findings
     assert (finding.id, finding.fix) == ("SET066", "Did you mean local?")
