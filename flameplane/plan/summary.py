@@ -44,7 +44,7 @@ class Summary:
     @property
     def most(self) -> tuple[str, int]:
         """The service with the most objects of its own, and how many."""
-        return max(self.per_service.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+        return max(self.per_service.items(), key=lambda item: item[1], default=("", 0))
 
 
 def summarise(recording: Recording, root: Path, services: int) -> Summary:
