@@ -11,6 +11,7 @@ from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
 Format = Literal["text", "json", "sarif", "github"]
+EXCERPT = 160  # characters of a source line that are shown
 
 
 @dataclass(frozen=True, order=True)
@@ -78,10 +79,7 @@ def _text(finding: Finding, root: Path, sources: dict[str, list[str]]) -> str:
         f"{at}: {level}{finding.message} [{finding.id}]" if at else f"{level}{subject}{finding.message} [{finding.id}]"
     ]
     if at and (source := _source_line(at, root, sources)) is not None:
-        number = str(at.line)
-        indent = "".join("\t" if c == "\t" else " " for c in source[: at.column - 1])
-        width = max(1, min(at.end_column or at.column + 1, len(source) + 1) - at.column)
-        lines += [f" {number} | {source}", f" {' ' * len(number)} | {indent}^{'~' * (width - 1)}"]
+        lines += _excerpt(source, at)
     if finding.valid:
         lines.append(f"   valid: {', '.join(finding.valid)}")
     if finding.fix:
@@ -96,13 +94,26 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def _excerpt(source: str, at: Location) -> list[str]:
+    """The source line and, below it, a marker under the characters meant; of a very long line the part around them."""
+    number, start = str(at.line), at.column - 1
+    width = max(1, min(at.end_column or at.column + 1, len(source) + 1) - at.column)
+    if len(source) > EXCERPT:
+        cut = max(0, start - EXCERPT // 2)
+        source, start = source[cut : cut + EXCERPT], start - cut
+        width = max(1, min(width, len(source) - start))
+    indent = "".join("\t" if c == "\t" else " " for c in source[:start])
+    return [f" {number} | {source}", f" {' ' * len(number)} | {indent}^{'~' * (width - 1)}"]
+
+
 def _source_line(at: Location, root: Path, sources: dict[str, list[str]]) -> str | None:
     if at.file not in sources:
-        try:
-            text = (root / at.file).read_bytes().decode("utf-8-sig", errors="replace")
+        file = root / at.file
+        try:  # neither a link's target nor a pipe
+            data = file.read_bytes() if file.is_file() and not file.is_symlink() else b""
         except OSError:
-            text = ""
-        sources[at.file] = text.splitlines()
+            data = b""
+        sources[at.file] = data.decode("utf-8-sig", errors="replace").splitlines()
     lines = sources[at.file]
     return lines[at.line - 1] if 0 < at.line <= len(lines) else None
 

@@ -29,6 +29,10 @@ def collect(root: Path, folder: Path, report: Report) -> Files:
         if any(part.startswith(".") for part in parts):
             continue
         files.names[path] = name = relative(path, root)
+        if path.is_symlink() or not path.is_file():
+            message = "this is no ordinary file; links would let a declaration change without a change here"
+            report.add("040", message, Location(name, 1, 1), fix="Replace it by a file.")
+            continue
         match parts:
             case ("_org.yaml",):
                 files.organisation = path
@@ -43,7 +47,8 @@ def collect(root: Path, folder: Path, report: Report) -> Files:
 
 def relative(path: Path, root: Path) -> str:
     """The path as findings show it: below the project root relative to it, else absolute."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    return name.encode("utf-8", "backslashreplace").decode()  # file names need not be UTF-8
 
 
 def _stray(parts: tuple[str, ...], name: str, report: Report) -> None:

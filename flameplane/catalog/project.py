@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flameplane.catalog.check import check
+from flameplane.catalog.files import relative
 from flameplane.catalog.loading import Loaded, load
 from flameplane.catalog.report import Report
-from flameplane.catalog.settings import load_settings, stacks
+from flameplane.catalog.settings import FOLDER, load_settings, stacks
 from flameplane.catalog.strict import read
 from flameplane.findings import Finding, Location, in_order
 from schemas.images import ImagesLock
@@ -31,9 +32,20 @@ def check_project(root: Path) -> Checked:
     findings = list(loaded.findings)
     for stack in environments:
         findings += load_settings(root, stack).findings
+    findings += _strays(root)
     if (root / "Pulumi.yaml").is_file() or (root / LOCK).is_file():
         findings += _lock(root)
     return Checked(loaded, environments, in_order(findings))
+
+
+def _strays(root: Path) -> list[Finding]:
+    """Files in stacks/ that no environment reads, such as Pulumi.prod.yml."""
+    report = Report("SET")
+    for path in sorted((root / FOLDER).glob("*.y*ml")):
+        if not path.match("Pulumi.?*.yaml"):
+            message = f"no environment reads this file; {FOLDER}/ holds Pulumi.<environment>.yaml"
+            report.add("040", message, Location(relative(path, root), 1, 1))
+    return report.findings
 
 
 def _lock(root: Path) -> list[Finding]:

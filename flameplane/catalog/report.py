@@ -15,8 +15,13 @@ class Report:
         """``below`` leads to what is checked, where that is not the whole file: names in findings start at the file."""
         self.kind = kind
         self._below = below
-        self.findings: list[Finding] = []
+        self._found: dict[Finding, None] = {}  # each once, in order
         self._spoiled: set[Location] = set()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What has been found so far."""
+        return list(self._found)
 
     def add(
         self,
@@ -34,8 +39,7 @@ class Report:
         if at in self._spoiled:
             return
         finding = Finding(self.kind + number, severity, message, at, valid, fix or RULES[number].fix, related)
-        if finding not in self.findings:
-            self.findings.append(finding)
+        self._found[finding] = None
         if spoils and at:
             self.spoil(at)
 

@@ -21,7 +21,11 @@ _SVC, _SET = ("SVC",), ("SET",)
 
 RULES: Final[dict[str, Rule]] = {
     # -- the file as YAML
-    "001": Rule("The file cannot be read", "Only UTF-8 text up to 1 MB is read.", "Save the file as UTF-8 text."),
+    "001": Rule(
+        "The file cannot be read",
+        "Only UTF-8 text up to 200 KB is read; a service file has about 2.",
+        "Save the file as UTF-8 text.",
+    ),
     "002": Rule(
         "Not valid YAML", "Nothing in the file can be trusted after a syntax error.", "Correct the line shown."
     ),
@@ -100,9 +104,9 @@ RULES: Final[dict[str, Rule]] = {
     # -- the place of the file, and the organisation
     "040": Rule(
         "File in the wrong place",
-        "services/ holds _org.yaml, <team>/_team.yaml and <team>/<service>/service.yaml; other files would be ignored.",
+        "Files with another name or place would be ignored in silence, and links followed out of sight.",
         "Move, rename or delete it.",
-        _SVC,
+        ("SVC", "SET"),
     ),
     "041": Rule(
         "Name does not agree with the folder",

@@ -26,7 +26,7 @@ from flameplane.catalog.report import Report
 from flameplane.catalog.tree import Node
 from flameplane.findings import Location
 
-MAX_BYTES = 1_000_000  # a service file has about 2,000
+MAX_BYTES = 200_000  # a service file has about 2,000
 MAX_DEPTH = 24  # the models nest 6 deep; guards the recursion below
 MAX_DIGITS = 18  # fits a 64-bit integer and a float
 
@@ -40,7 +40,7 @@ _AMBIGUOUS = (
     (re.compile(r"[-+]?0[0-9_]+"), "an octal number to some YAML readers and decimal to others"),
     (re.compile(r"(?i)[-+]?0[box][0-9a-f_]+"), "a number to some YAML readers only"),
     (re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"), "a base-60 number in YAML 1.1 and text in YAML 1.2"),
-    (re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?"), "a number in YAML 1.1 and text in YAML 1.2"),
+    (re.compile(r"(?=[^_]*_)[-+]?[0-9][0-9_]*(\.[0-9_]*)?"), "a number in YAML 1.1 and text in YAML 1.2"),
     (
         re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+"),
         "a number to some YAML readers and text to others",

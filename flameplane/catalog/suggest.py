@@ -13,6 +13,7 @@ _ALSO_CALLED = {
     "memory": "alloc", "heap": "alloc", "lock": "mutex", "off-cpu": "offcpu", "walltime": "wall", "block": "enforce",
 }  # fmt: skip
 _CLOSE = 0.84  # of 1: catches a slip in short keys (`nmae`) and a cut one (`repo`), but not another word
+MAX_LENGTH = 300  # no name or URL is longer; regular expressions can get slow on what is
 
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:
@@ -32,6 +33,8 @@ def _plain(word: str) -> str:
 
 def reformed(text: str, pattern: str) -> str | None:
     """``text`` changed a little, so that it has the form ``pattern``, if a usual slip explains why it has not."""
+    if len(text) > MAX_LENGTH:
+        return None
     return next((t for t in _variants(text) if t != text and re.fullmatch(pattern, t)), None)
 
 

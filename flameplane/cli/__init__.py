@@ -4,6 +4,7 @@ Every module of this package exposes ``register(app)`` and imports what it needs
 ``flameplane validate`` does not wait for gRPC or a cluster client.
 """
 
+import io
 import os
 import sys
 import traceback
@@ -51,6 +52,9 @@ for _module in (validate, explain, schema, plan, render, images, local):
 
 def main() -> None:
     """Run the command line; a failure that nobody foresaw is one line and exit code 3, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 gets escapes, not a failure
     try:
         app()
     except Exception as error:  # the last resort: every foreseen failure has been told by then

@@ -70,6 +70,24 @@ def test_text_cannot_steer_a_terminal(tmp_path: Path) -> None:
     assert "\x07" not in text
 
 
+def test_text_shows_the_part_of_a_long_line_that_matters(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x" * 1000 + "here" + "y" * 1000)
+    text = format_findings([Finding("SVC020", "error", "m", Location("f", 1, 1001, 1005))], "text", tmp_path)
+    _, source, marker = text.splitlines()
+    assert len(source) < 200
+    assert source[marker.index("^") :][: marker.count("~") + 1] == "here"
+
+
+def test_text_reads_ordinary_files_alone(tmp_path: Path) -> None:
+    """A link could show what lies outside the project, a pipe would never end."""
+    (tmp_path / "secret").write_text("secret\n")
+    (tmp_path / "link").symlink_to(tmp_path / "secret")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        text = format_findings([Finding("SVC040", "error", "m", Location(name, 1, 1))], "text", tmp_path)
+        assert text == f"{name}:1:1: m [SVC040]\n"
+
+
 def test_json(tmp_path: Path) -> None:
     (finding,) = json.loads(format_findings([FINDING], "json", tmp_path))["findings"]
     assert finding["location"] == {"file": "services/a b/ü.yaml", "line": 2, "column": 3, "end_column": 7}

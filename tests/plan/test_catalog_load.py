@@ -4,6 +4,7 @@ Proves what a service gets in the end and which line decided it. What single mis
 test_catalog_broken.
 """
 
+import os
 import shutil
 from pathlib import Path
 
@@ -141,6 +142,20 @@ def test_services_elsewhere(project: Path, tmp_path: Path) -> None:
     assert location
     assert location.file == (moved / "catalog/search/service.yaml").as_posix()
     assert load(project).findings[0].id == "SVC052", "no services/ in the project itself"
+
+
+def test_links_and_pipes_are_refused_unread(project: Path) -> None:
+    for name in ("linked", "piped"):
+        (project / "services/payments" / name).mkdir()
+    (project / "services/payments/linked/service.yaml").symlink_to(project / "services/payments/checkout/service.yaml")
+    os.mkfifo(project / "services/payments/piped/service.yaml")
+    (project / "services/more").symlink_to(project / "services/catalog")
+    places = [(f.id, f.location.file) for f in load(project).findings if f.location]
+    assert places == [
+        ("SVC040", "services/more"),
+        ("SVC040", "services/payments/linked/service.yaml"),
+        ("SVC040", "services/payments/piped/service.yaml"),
+    ]
 
 
 def test_empty_services_is_a_warning_and_still_a_catalog(project: Path) -> None:
