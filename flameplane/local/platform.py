@@ -14,6 +14,7 @@ from flameplane.local.kubectl import Kubectl, Object
 from flameplane.local.problem import Problem
 from flameplane.local.report import report
 from flameplane.local.steps import Say, Steps
+from flameplane.local.volumes import make_folders
 from flameplane.local.wait import states, wait
 from local import cache
 from local.cluster.layout import Layout
@@ -54,6 +55,7 @@ def up(root: Path, options: Options, write: Say) -> None:
                 steps.say("not loaded: the nodes of an existing cluster are not ours to write to")
         with steps.step("apply"):
             if pulumi := _pulumi(root, options, kubectl, steps.say):
+                make_folders(choice, desired)
                 _apply_with_pulumi(pulumi, kubectl, settings, steps.say)
             else:
                 _apply(kubectl, desired, settings, options, steps.say)
@@ -122,7 +124,7 @@ def _pulumi(root: Path, options: Options, kubectl: Kubectl, say: Say) -> Engine 
         reason = "pulumi is not on PATH"
     elif not options.choice.ours:
         reason = "the program knows no other cluster than that of its settings"
-    elif applyset.parent(kubectl):
+    elif applyset.parents(kubectl):
         reason = "this cluster was brought up without pulumi; `make down` first to change over"
     if found and not reason:
         say("with `pulumi up` and the policy pack (state: file backend in the cache)")
@@ -134,6 +136,7 @@ def _pulumi(root: Path, options: Options, kubectl: Kubectl, say: Say) -> Engine 
 def _apply(kubectl: Kubectl, desired: list[Object], settings: Settings, options: Options, say: Say) -> None:
     apply = Apply(kubectl, desired, yes_prune=options.yes_prune, force=options.force_conflicts, say=say)
     apply.prepare()
+    make_folders(options.choice, desired)
     _make_secrets(kubectl, settings, say)
     apply.carry_out()
     say(str(apply.changes))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from flameplane.local.kubectl import Kubectl
 from flameplane.local.problem import Problem
@@ -9,6 +10,7 @@ from flameplane.local.readiness import RUNNING, State, judge
 from flameplane.local.steps import Say
 
 POLL = 1.0  # seconds
+SILENT = 10.0  # seconds after which a pod without a reason of its own is asked about by its events
 LOG_LINES = 5  # of a container that crashed
 PLATFORM = "--selector=app.kubernetes.io/part-of=flameplane"
 
@@ -25,21 +27,34 @@ def states(kubectl: Kubectl, open_images: Mapping[str, str], ours: bool) -> list
 
 def wait(kubectl: Kubectl, open_images: Mapping[str, str], timeout: float, say: Say, ours: bool) -> list[State]:
     """Poll until nothing is waiting. A reason is said when it appears; after `timeout` seconds it is the failure."""
-    deadline = time.monotonic() + timeout
+    start = time.monotonic()
     told: dict[str, str] = {}
     while True:
         now = states(kubectl, open_images, ours)
         waiting = [state for state in now if state.verdict == "waiting"]
         if not waiting:
             return now
+        if time.monotonic() - start > SILENT:
+            waiting = [state if state.why else _with_event(kubectl, state) for state in waiting]
         for state in waiting:
             name = str(state.workload)
             if state.why and told.get(name) != state.why:
                 told[name] = state.why
                 say(f"{name} {state.count}: {state.why}")
-        if time.monotonic() > deadline:
+        if time.monotonic() - start > timeout:
             raise _failure(kubectl, waiting, timeout)
         time.sleep(POLL)
+
+
+def _with_event(kubectl: Kubectl, state: State) -> State:
+    """The state with the last warning about its pods: what keeps a container from being made is said nowhere else."""
+    namespace = f"--namespace={state.workload.namespace}"
+    events = kubectl.get("events", namespace, "--field-selector=type=Warning", doing="look at the events")
+    about = [event for event in events if event["involvedObject"].get("name") in (*state.pods, state.workload.name)]
+    if not about:
+        return state
+    last = max(about, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+    return replace(state, why=f"{last.get('reason', '')}: {last.get('message', '')}")
 
 
 def _failure(kubectl: Kubectl, waiting: list[State], timeout: float) -> Problem:
@@ -47,9 +62,8 @@ def _failure(kubectl: Kubectl, waiting: list[State], timeout: float) -> Problem:
     for state in waiting:
         details.append(f"{state.workload} {state.count}: {state.why or 'its pods have not started yet'}")
         for pod, container in state.crashed:
-            details += [
-                f"  {container}: {line}" for line in _last_words(kubectl, state.workload.namespace, pod, container)
-            ]
+            words = _last_words(kubectl, state.workload.namespace, pod, container)
+            details += [f"  {container}: {line}" for line in words]
     command = " ".join(kubectl.command)
     return Problem(
         "LOC008",

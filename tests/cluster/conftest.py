@@ -1,15 +1,26 @@
 """The cluster tier: a real local cluster, or NOT RUN with what the machine lacks.
 
-A cluster that is up is used as it is and left up; one that the tests start is taken down at the end.
+A cluster that is up is used as it is and left up; one that the tests start is taken down at the end. The platform on it
+is brought up by `flameplane local up` itself, and stays as the project's services/ declare it. In CI as root nothing is
+lacking: what cannot run there has failed.
 """
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
+from platform_client import Platform
 
 import local.cluster
 from local.cluster import record
 from local.cluster.layout import ClusterInfo, Layout
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/plan"))  # the rendered environments are the same there
+from environments import Environment, rendered  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,7 +35,7 @@ def cluster() -> Iterator[ClusterInfo]:
     try:
         info = local.cluster.up()
     except local.cluster.CannotRun as reason:
-        pytest.skip(f"NOT RUN: {reason}")
+        not_run(str(reason))
     yield info
     if not was_up:
         local.cluster.down()
@@ -39,6 +50,27 @@ def no_cluster() -> Iterator[Layout]:
     try:
         local.cluster.down()  # also what an interrupted run left
     except local.cluster.CannotRun as reason:
-        pytest.skip(f"NOT RUN: {reason}")
+        not_run(str(reason))
     yield layout
     local.cluster.down()
+
+
+@pytest.fixture(scope="session")
+def platform(cluster: ClusterInfo, tmp_path_factory: pytest.TempPathFactory) -> Platform:
+    """The platform of services/, brought up on the cluster by the command that users run."""
+    platform = Platform(ROOT, cluster, tmp_path_factory.mktemp("platform"))
+    platform.up()
+    return platform
+
+
+@pytest.fixture(scope="session")
+def environment_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Environment]:
+    """The rendered environment of a name in ``environments.ENVIRONMENTS``, recorded once."""
+    return cache(lambda name: rendered(name, ROOT, tmp_path_factory.mktemp("project")))
+
+
+def not_run(reason: str) -> None:
+    """Leave a test out, with its reason; in CI as root that is a failure."""
+    if os.environ.get("CI") == "true" and os.geteuid() == 0:
+        pytest.fail(f"this machine is there to run the cluster tier, and cannot: {reason}")
+    pytest.skip(f"NOT RUN: {reason}")

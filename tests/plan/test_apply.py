@@ -60,9 +60,11 @@ def test_an_object_is_the_same_in_every_version_of_its_group() -> None:
     assert Key("apps", "Deployment", "a", "b").type == "deployment.apps"
 
 
-def test_the_id_of_the_applyset_is_what_kubectl_computes() -> None:
-    # Taken from a parent object of this name that kubectl 1.36.3 accepted; it refuses any other value.
-    assert applyset.ID == "applyset-1ivBXKMP76DNyOmFMvnjXzgogMV9uawTab2XQVe40og-v1"
+def test_every_namespace_has_a_set_and_its_id_is_what_kubectl_computes() -> None:
+    assert applyset.set_of(key(config_map("c", "payments"))) == "namespace-payments"
+    assert applyset.set_of(key(cluster_object("Namespace", "payments"))) == "cluster"
+    # As kubectl 1.36.3 accepts it on the parent object; it refuses any other value.
+    assert applyset.identity("cluster") == "applyset-d92X_mjGpYqP4QIzeczr7cw553XUxTlMXcOcpC3YcRQ-v1"
 
 
 @pytest.mark.parametrize(("gone", "refused"), [(0, False), (2, False), (3, True), (10, True)])

@@ -1,0 +1,97 @@
+"""What the tests of the platform share: `flameplane local` as a user runs it, and kubectl on the same cluster."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flameplane.local import applyset
+from flameplane.local.kubectl import Kubectl, Object, Result
+from local.cluster.layout import ClusterInfo
+
+ENTRY = "import sys; sys.argv[0] = 'flameplane'; from flameplane.cli import main; main()"
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it said."""
+
+    code: int
+    text: str
+
+
+class Platform:
+    """The platform on one cluster."""
+
+    def __init__(self, root: Path, cluster: ClusterInfo, scratch: Path) -> None:
+        self.root = root
+        self.kubectl = Kubectl(cluster.kubectl, cluster.kubeconfig, cluster.context, scratch / "discovery")
+
+    def local(self, *arguments: str, services: Path | None = None) -> Done:
+        """`flameplane local ...`; ``services`` stands in for the project's services/."""
+        environment = dict(os.environ)
+        if services:
+            environment["FLAMEPLANE_SERVICES"] = str(services)
+        done = subprocess.run(
+            [sys.executable, "-c", ENTRY, "local", *arguments],
+            cwd=self.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout)
+
+    def up(self, *arguments: str, services: Path | None = None) -> str:
+        """`flameplane local up`, which has to succeed; what it said."""
+        done = self.local("up", "--without-pulumi", *arguments, services=services)
+        assert done.code == 0, done.text
+        return done.text
+
+    def members(self) -> dict[str, Object]:
+        """Every object of the platform, by `Kind namespace/name`."""
+        members = applyset.members(self.kubectl, applyset.parents(self.kubectl))
+        return {str(key): item for key, item in members.items()}
+
+    def versions(self) -> dict[str, tuple[str, Any]]:
+        """What changes when an object is written: its identity, and its generation or, without one, its version.
+
+        Controllers write the status of workloads all the time, which changes the version but not the generation.
+        """
+        facts = {}
+        for name, item in self.members().items():
+            metadata = item["metadata"]
+            facts[name] = (metadata["uid"], metadata.get("generation") or metadata["resourceVersion"])
+        return facts
+
+    def call(self, *arguments: str, objects: Sequence[Object] | None = None) -> Result:
+        """kubectl, which may fail."""
+        return self.kubectl.call(*arguments, objects=objects)
+
+    def get(self, *arguments: str) -> Object:
+        """One object, which has to be there."""
+        (found,) = self.kubectl.get(*arguments, doing=f"get {' '.join(arguments)}")
+        return found
+
+    def try_create(self, item: Object) -> Result:
+        """Create an object as a dry run with all of admission; the output is the object as it would be stored."""
+        return self.call("create", "--dry-run=server", "--validate=strict", "--output=json", objects=[item])
+
+    def created(self, item: Object) -> Object:
+        """The object as it would be stored; it has to be accepted."""
+        result = self.try_create(item)
+        assert result.ok, result.err
+        stored: Object = json.loads(result.out)
+        return stored["items"][0] if stored["kind"] == "List" else stored
+
+    def replace_raw(self, path: str, item: Object) -> Result:
+        """PUT an object to a path of the API, which may fail."""
+        command = [*self.kubectl.command, "replace", f"--raw={path}", "--filename=-"]
+        done = subprocess.run(command, input=json.dumps(item), capture_output=True, text=True, check=False)
+        return Result(done.returncode == 0, done.stdout, done.stderr)
