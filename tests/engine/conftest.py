@@ -7,14 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from livecluster import NotOurs, empty_cluster
 from workbench import Workbench, missing
 
-import local.cluster
 from flameplane.local.kubectl import Kubectl
-from local import images
-from local.cluster import record
-from local.cluster.layout import ClusterInfo, Layout
-from schemas.allowed import NAMESPACES
+from local.cluster import CannotRun
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,24 +28,10 @@ def bench(root: Path, tmp_path: Path) -> Workbench:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[ClusterInfo]:
-    """The local cluster with its images; started, and then taken down again, where none is up."""
-    was_up = record.read(Layout.current().record) is not None
+def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    """The local cluster without the platform, or NOT RUN."""
     try:
-        info = local.cluster.up()
-    except local.cluster.CannotRun as reason:
+        with empty_cluster(tmp_path_factory.mktemp("kubectl")) as client:
+            yield client
+    except (CannotRun, NotOurs) as reason:
         pytest.skip(f"NOT RUN: {reason}")
-    for archive in images.build_all(lambda _step, _seconds: None).values():
-        local.cluster.load_image(archive)
-    yield info
-    if not was_up:
-        local.cluster.down()
-
-
-@pytest.fixture(scope="session")
-def kubectl(cluster: ClusterInfo, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    """The cluster without the platform: what another stack or `make up` made is not ours to take over or to delete."""
-    client = Kubectl(cluster.kubectl, cluster.kubeconfig, cluster.context, tmp_path_factory.mktemp("kubectl"))
-    if client.get("namespaces", *NAMESPACES, doing="look for the platform"):
-        pytest.skip("NOT RUN: the platform is already on the local cluster; `make down` first")
-    return client

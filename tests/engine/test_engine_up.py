@@ -4,21 +4,16 @@ Proves that the real engine and provider bring up what the program declares, tha
 by what the API server fills in, and that `destroy` leaves nothing. One stack for the whole file; tests run in order.
 """
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from livecluster import prepared
 from workbench import Done, Workbench
 
 from flameplane import plan
-from flameplane.catalog import load_settings
-from flameplane.local import secrets
 from flameplane.local.kubectl import Kubectl
-from local.cluster.layout import ClusterInfo
-from schemas.allowed import BACKEND_NAMESPACE
 
 OURS = "--selector=app.kubernetes.io/part-of=flameplane"
 
@@ -32,41 +27,15 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def deployed(
-    root: Path, cluster: ClusterInfo, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployed]:
-    bench = Workbench(root, tmp_path_factory.mktemp("up"), kubeconfig=cluster.kubeconfig).start()
+def deployed(root: Path, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    bench = Workbench(root, tmp_path_factory.mktemp("up"), kubeconfig=kubectl.kubeconfig).start()
     try:
-        with keys_made_meanwhile(root, kubectl):
+        with prepared(root, kubectl):
             first = bench.run("up", "--yes", "--skip-preview")
         assert first.code == 0, first.text
         yield Deployed(bench, first)
     finally:
         bench.run("destroy", "--yes", "--skip-preview")
-
-
-@contextmanager
-def keys_made_meanwhile(root: Path, kubectl: Kubectl) -> Iterator[None]:
-    """The Secret that the object storage waits for, made as soon as `up` has made its namespace."""
-    settings = load_settings(root, "local").settings
-    assert settings is not None
-    storage = settings.backend.object_storage
-    assert storage.credentials_secret
-    over = threading.Event()
-
-    def make() -> None:
-        while not over.wait(1):
-            if kubectl.get("namespace", BACKEND_NAMESPACE, doing="look for the namespace"):
-                secrets.ensure(kubectl, storage.credentials_secret or "", storage.bucket)
-                return
-
-    maker = threading.Thread(target=make)
-    maker.start()
-    try:
-        yield
-    finally:
-        over.set()
-        maker.join()
 
 
 def test_up_makes_every_declared_object(deployed: Deployed, kubectl: Kubectl) -> None:
