@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-import yaml
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ConfigMap
 
 from components.base import PART_OF, Component
 from components.rules import groups
+from components.text import as_yaml
 from schemas.allowed import NAMESPACES, SYSTEM_NAMESPACE
 from schemas.catalog import Catalog
 from schemas.settings import Alerts
@@ -40,7 +40,7 @@ class AlertRules(Component):
             ConfigMap(
                 f"{SYSTEM_NAMESPACE}/{NAME}",
                 metadata=self.metadata(NAME, SYSTEM_NAMESPACE),
-                data={"flameplane.rules.yaml": yaml.safe_dump(spec, sort_keys=False, width=1000)},
+                data={"flameplane.rules.yaml": as_yaml(spec)},
                 opts=self.options(),
             )
         self.register_outputs({})

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import yaml
 from pulumi_kubernetes.core.v1 import ConfigMap, Namespace
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from components import network
 from components.base import Component
+from components.text import as_yaml
 from schemas.allowed import NAMESPACES, SYSTEM_NAMESPACE
 from schemas.base import Model
 from schemas.catalog import Catalog
@@ -78,4 +78,4 @@ def pod_security(level: str) -> dict[str, str]:
 
 def _document(model: Model) -> str:
     content: dict[str, Any] = model.model_dump(by_alias=True, mode="json", exclude_none=True)
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)
+    return as_yaml(content)

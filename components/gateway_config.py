@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-import yaml
-
 from components.pods import GATEWAY_AUDIENCE
 from components.pyroscope_config import LONGTERM
+from components.text import as_yaml
 from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, SYSTEM_NAMESPACE
 from schemas.catalog import Catalog
 from schemas.service import Service
@@ -78,4 +77,4 @@ def _gated(service: Service) -> dict[str, Any]:
 
 
 def _yaml(document: dict[str, Any]) -> str:
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
+    return as_yaml(document)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-import yaml
 from pulumi_kubernetes.core.v1 import ConfigMap
 
 from components.base import Component
 from components.dashboard import dashboard
 from components.pyroscope_config import LONGTERM
+from components.text import as_yaml
 from schemas.catalog import Catalog
 from schemas.settings import Settings
 
@@ -110,7 +110,7 @@ def _datasources(args: GrafanaArgs) -> str:
             )
         )
     # prune: a team that goes takes its data sources with it.
-    return yaml.safe_dump({"apiVersion": 1, "prune": True, "datasources": sources}, sort_keys=False, width=1000)
+    return as_yaml({"apiVersion": 1, "prune": True, "datasources": sources})
 
 
 def _uid(name: str) -> str:

@@ -2,8 +2,7 @@
 
 from typing import Any, Final
 
-import yaml
-
+from components.text import as_yaml
 from schemas.catalog import Catalog
 from schemas.settings import ObjectStorage
 from schemas.team import Team
@@ -117,4 +116,4 @@ def _longterm(team: Team) -> dict[str, Any]:
 
 
 def _yaml(document: dict[str, Any]) -> str:
-    return yaml.safe_dump(document, sort_keys=False, width=1000)
+    return as_yaml(document)

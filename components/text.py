@@ -1,0 +1,15 @@
+"""Configuration files as text inside ConfigMaps."""
+
+import yaml
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes a value that occurs twice out twice: whoever reads the file should not have to look up an anchor."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def as_yaml(document: object) -> str:
+    """YAML in the order in which the document was built, one value a line however long, so that a diff stays small."""
+    return yaml.dump(document, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=1000)
