@@ -74,9 +74,7 @@ def _failure(kubectl: Kubectl, waiting: list[State], timeout: float) -> Problem:
 
 
 def _last_words(kubectl: Kubectl, namespace: str, pod: str, container: str) -> list[str]:
-    """The end of the log of a container that ended; the present one's where there was none before."""
+    """The end of the log of a container that ended. Without `--previous`: that is one earlier while none runs."""
     arguments = ("logs", f"--namespace={namespace}", pod, f"--container={container}", f"--tail={LOG_LINES}")
-    result = kubectl.call(*arguments, "--previous")
-    if not result.ok or not result.out.strip():
-        result = kubectl.call(*arguments)
+    result = kubectl.call(*arguments)
     return [line for line in result.out.splitlines() if line.strip()] if result.ok else []

@@ -253,8 +253,7 @@ def test_other_pods_are_left_alone(platform: Platform, injection: Environment) -
     elsewhere = pod_of(service)
     elsewhere["metadata"]["namespace"] = "default"
     opted_out = pod_of(service, annotations={"flameplane.dev/inject": "false"})
-    on_the_host = pod_of(service, hostNetwork=True)
-    for pod in (stranger, elsewhere, opted_out, on_the_host):
+    for pod in (stranger, elsewhere, opted_out):
         stored = platform.created(pod)
         assert copier(stored) is None
         assert environment(stored) == {}
