@@ -53,7 +53,7 @@ def declared(root: Path, stack: str, yes_prune: bool, say: Say) -> list[Object]:
             "restore services/; if it is meant, run it again with --yes-prune",
         )
     recording = plan.record(root, stack, services)
-    findings = plan.evaluate(recording, root)
+    findings = [*plan.check_fields(recording, root), *plan.evaluate(recording, root)]
     if any(finding.severity == "error" for finding in findings):
         raise Findings(findings)
     for resource in recording.resources:
