@@ -63,7 +63,8 @@ _HINTS = (
 def read(path: Path, name: str, report: Report) -> Node | None:
     """The file as a tree, or None with the reason in ``report``; ``name`` is what findings call the file."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         report.add(
             "001", f"cannot be read: {error.strerror or error}", Location(name, 1, 1), fix="Make it a readable file."
@@ -91,7 +92,7 @@ def _decode(data: bytes, name: str, report: Report) -> str | None:
     """The text, if it is UTF-8 without characters that YAML has no use for."""
     start = Location(name, 1, 1)
     if len(data) > MAX_BYTES:
-        report.add("001", f"has {len(data):,} bytes, more than the {MAX_BYTES:,} that are read", start)
+        report.add("001", f"has more than {MAX_BYTES:,} bytes", start)
         return None
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         report.add("001", "is UTF-16, not UTF-8", start)
