@@ -1,1 +1,1 @@
-"""What users declare, as pydantic models: service, team and organisation files, and one settings file per environment."""
+"""What users declare, as pydantic models: service, team and organisation files, and the settings of an environment."""

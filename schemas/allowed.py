@@ -1,4 +1,4 @@
-"""The table of allowed values that the models, the components, the policy pack and the in-cluster admission policies share.
+"""The table of allowed values that models, components, the policy pack and the in-cluster admission policies share.
 
 One row is written once: a rule in Python and its CEL twin in the cluster can then not drift apart.
 """
@@ -7,8 +7,8 @@ from typing import Final
 
 # -- service.yaml ------------------------------------------------------------------------------------------------------
 LANGUAGES: Final = ("go", "java", "node", "python", "native")
-# What each runtime's profilers can deliver. CPU and off-CPU come from the eBPF agent for every process; the rest needs a
-# profiler inside the process (Go pprof, async-profiler, V8). py-spy's engine delivers CPU and wall time only.
+# What each runtime's profilers can deliver. CPU and off-CPU come from the eBPF agent for every process; the rest needs
+# a profiler inside the process (Go pprof, async-profiler, V8). py-spy's engine delivers CPU and wall time only.
 PROFILE_TYPES: Final = {
     "go": ("cpu", "alloc", "mutex", "block", "goroutine", "offcpu"),
     "java": ("cpu", "alloc", "mutex", "wall", "offcpu"),
