@@ -6,6 +6,7 @@ where that is not so, 1 when a command failed or the second `up` changed anythin
 """
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -52,6 +53,7 @@ def measure(kubectl: Kubectl, fleet: int = 0) -> tuple[int, int, list[float]]:
         if fleet:
             shutil.rmtree(bench.project / "services")
             generate(bench.project, fleet)
+            injected(bench.project / "images.lock")
         bench.start()
         services = len(list((bench.project / "services").glob("*/*/service.yaml")))
         done = [run(bench, "preview")]
@@ -62,6 +64,14 @@ def measure(kubectl: Kubectl, fleet: int = 0) -> tuple[int, int, list[float]]:
         finally:
             done.append(run(bench, "destroy", "--yes", "--skip-preview"))
         return services, sum(done[1].changes.values()), [each.seconds for each in done]
+
+
+def injected(lock: Path) -> None:
+    """As when the language agents are there: until then nothing is declared for a single service."""
+    entries = json.loads(lock.read_text())
+    for name, image in entries["images"].items():
+        image["local"] = image.get("local", False) or name.startswith("inject-")
+    lock.write_text(json.dumps(entries))
 
 
 def run(bench: Workbench, *command: str) -> Done:
@@ -80,7 +90,8 @@ def page(rows: list[tuple[int, int, list[float]]]) -> str:
         "Written by `python -m benchmarks.engine --write`.",
         f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, stack local, file backend,",
         "policy pack on. The first row is the project's own services/, with demo workloads that `up` waits for;",
-        "the second is generated. Every command runs the whole program and starts the pack.",
+        "the second is generated, with the language agents that are declared once their images are there.",
+        "Every command runs the whole program; preview and up start the pack.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         f"|{' ---: |' * len(COLUMNS)}",

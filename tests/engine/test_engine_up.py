@@ -66,7 +66,7 @@ def test_a_changed_rate_touches_the_shared_objects_alone(deployed: Deployed) -> 
     assert done.code == 0, done.text
     changed = {urn.rpartition("::")[2] for urn, step in done.resources.items() if step["op"] != "same"}
     shared = {"flameplane-node/node-services", "flameplane-system/catalog-payments", "flameplane-access/ci-gate"}
-    assert changed - {"payments/inject-ledger"} == shared  # the fourth: once its agent's image is locked
+    assert changed - {"flameplane-system/inject-ledger"} == shared  # the fourth: once its agent's image is locked
 
 
 def test_destroy_leaves_nothing(deployed: Deployed, kubectl: Kubectl) -> None:
