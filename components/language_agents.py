@@ -37,6 +37,7 @@ class LanguageAgents(Component):
     def __init__(self, name: str, args: LanguageAgentsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("collection", "LanguageAgents", name, opts)
         policies = {language: self._policy(language, args.images) for language in INJECTED_LANGUAGES}
+        self._anchor(policies[INJECTED_LANGUAGES[0]])
         services = [service for service in args.catalog.services if service.injected]
         runnable = [s for s in services if args.images.runnable(f"inject-{s.spec.language.name}")]
         for service in runnable:
@@ -48,6 +49,31 @@ class LanguageAgents(Component):
         name = f"flameplane-inject-{language}"
         return MutatingAdmissionPolicy(
             name, metadata=self.metadata(name), spec=policy_spec(language, images), opts=self.options()
+        )
+
+    def _anchor(self, policy: MutatingAdmissionPolicy) -> None:
+        """A binding that matches no pod, and always stays.
+
+        When the last binding that takes a ConfigMap as parameter goes, the API server (1.36) stops watching them and
+        never starts again: services added later would not be injected, silently, until it restarts.
+        """
+        name = "flameplane-inject-anchor"
+        MutatingAdmissionPolicyBinding(
+            name,
+            metadata=self.metadata(name, app="inject"),
+            spec={
+                "policy_name": f"flameplane-inject-{INJECTED_LANGUAGES[0]}",
+                "param_ref": {
+                    "name": "catalog-organisation",
+                    "namespace": SYSTEM_NAMESPACE,
+                    "parameter_not_found_action": "Allow",
+                },
+                "match_resources": {
+                    "namespace_selector": {"match_labels": {NAMESPACE_LABEL: SYSTEM_NAMESPACE}},
+                    "object_selector": {"match_labels": {"flameplane.dev/inject-anchor": "never"}},
+                },
+            },
+            opts=self.options([policy]),
         )
 
     def _service(self, service: Service, policy: MutatingAdmissionPolicy, receiver_url: str) -> None:

@@ -57,7 +57,7 @@ class ObjectStorage(Component):
                 "pod_selector": {"match_labels": selector},
                 "policy_types": ["Ingress", "Egress"],
                 "ingress": [network.from_(network.app(BACKEND_NAMESPACE, "pyroscope"), S3_PORT)],
-                "egress": [],
+                # No `egress` key: nothing is allowed. An empty list says the same, but is written anew at every apply.
             },
             opts=self.options(),
         )

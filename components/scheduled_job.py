@@ -66,7 +66,7 @@ class ScheduledJob(Component):
             spec={
                 "pod_selector": {"match_labels": {APP_LABEL: app}},
                 "policy_types": ["Ingress", "Egress"],
-                "ingress": [],
+                # No `ingress` key: nothing is allowed. An empty list says the same, but is written anew at every apply.
                 "egress": [network.to(network.app(ACCESS_NAMESPACE, "gateway"), SERVICE_PORT), *args.egress],
             },
             opts=self.options(),

@@ -76,10 +76,12 @@ def _create(venv: Path) -> None:
 
 
 def _run(command: list[str], doing: str) -> None:
-    """Run with the user's terminal as output: pip says itself what is wrong."""
+    """Errors go to the terminal as they are: pip says itself what is wrong."""
     environment = {**os.environ, "PIP_ROOT_USER_ACTION": "ignore"}
     environment.pop("PYTHONPATH", None)
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False
+    )
     if done.returncode:
         raise LocalError(f"Could not {doing}: what went wrong is above. Then run `make setup` again.")
 

@@ -12,6 +12,7 @@ from variants import Objects, Project
 from flameplane import catalog
 
 BINDING = "MutatingAdmissionPolicyBinding"
+ANCHOR = f"{BINDING} flameplane-inject-anchor"
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +31,28 @@ def environment(objects: Objects, service: str) -> dict[str, str]:
 
 
 def test_no_pod_is_changed_towards_an_image_that_is_still_open(opened: Objects) -> None:
-    assert [key for key in opened if key.startswith(BINDING)] == []
+    assert [key for key in opened if key.startswith(BINDING)] == [ANCHOR]
     assert [key for key in opened if "/inject-" in key] == []
 
 
 def test_services_are_injected_that_ask_for_more_than_the_node_agent_delivers(locked: Objects, root: Path) -> None:
-    services = {key.removeprefix(f"{BINDING} flameplane-inject-") for key in locked if key.startswith(BINDING)}
+    bindings = {key for key in locked if key.startswith(BINDING)} - {ANCHOR}
+    services = {key.removeprefix(f"{BINDING} flameplane-inject-") for key in bindings}
     declared = catalog.load(root).catalog
     assert declared
     assert services == {service.name for service in declared.services if service.injected}
     assert {"ledger", "search", "web-bff"} <= services
     assert not {"checkout", "cart", "inventory", "event-ingest"} & services, "Go is scraped"
+
+
+def test_one_binding_always_stays_and_takes_no_pod(opened: Objects, locked: Objects) -> None:
+    """Without any, the API server would stop watching parameters for good (tests/cluster shows it)."""
+    for objects in (opened, locked):
+        spec = objects[ANCHOR]["spec"]
+        assert f"MutatingAdmissionPolicy {spec['policyName']}" in objects
+        assert f"ConfigMap {spec['paramRef']['namespace']}/{spec['paramRef']['name']}" in objects
+        label = spec["matchResources"]["objectSelector"]["matchLabels"]
+        assert not [key for key in objects if label.items() <= (objects[key]["metadata"]["labels"] or {}).items()]
 
 
 def test_a_binding_reaches_one_services_pods_with_its_own_parameters(locked: Objects) -> None:

@@ -52,10 +52,23 @@ def agent_guard_is_bound(stack: Stack) -> Iterator[str]:
         yield f"{GUARD} is bound by {found}"
 
 
+ANCHOR = {
+    "policyName": "flameplane-inject-java",
+    "paramRef": {"name": "catalog-organisation", "namespace": SYSTEM_NAMESPACE, "parameterNotFoundAction": "Allow"},
+    "matchResources": {
+        "namespaceSelector": {"matchLabels": {NAMESPACE: SYSTEM_NAMESPACE}},
+        "objectSelector": {"matchLabels": {"flameplane.dev/inject-anchor": "never"}},
+    },
+}
+
+
 def injection_reaches_declared_pods_only(stack: Stack) -> Iterator[str]:
-    """One binding per service that wants an agent whose image can be run, with that service's pods and parameters."""
+    """One binding per service that wants an agent whose image can be run, with that service's pods and parameters.
+
+    And one that takes no pod: without any, the API server stops watching parameters for good.
+    """
     registry = stack.settings.images.registry
-    expected = {}
+    expected = {"flameplane-inject-anchor": ANCHOR} if stack.settings.injection.enabled else {}
     for service in stack.catalog.services:
         language, workload = service.spec.language.name, service.spec.workload
         if (
