@@ -1,10 +1,12 @@
 """Progress: every step with its name and the time it took, written as it happens."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Say = Callable[[str], None]
+QUICK = 1.0  # seconds
 
 
 class Steps:
@@ -12,6 +14,7 @@ class Steps:
 
     def __init__(self, write: Say) -> None:
         self._write = write
+        self._beginning = threading.Timer(QUICK, lambda: None)
         self._start = time.monotonic()
 
     @contextmanager
@@ -32,8 +35,17 @@ class Steps:
             self._write(f"   {line}")
 
     def progress(self, name: str, took: float | None) -> None:
-        """A part of a step that reports itself: when it begins without a time, and again with its seconds."""
-        self._write(f"   {name} ..." if took is None else f"   {name}: {took:.1f} s")
+        """A part of a step that reports itself: when it begins without a time, and again with its seconds.
+
+        The beginning is worth a line only when the end does not come at once.
+        """
+        if took is None:
+            self._beginning = threading.Timer(QUICK, self._write, [f"   {name} ..."])
+            self._beginning.daemon = True
+            self._beginning.start()
+        else:
+            self._beginning.cancel()
+            self._write(f"   {name}: {took:.1f} s")
 
     def total(self) -> str:
         """Time since the first step."""

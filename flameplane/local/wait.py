@@ -10,7 +10,7 @@ from flameplane.local.readiness import RUNNING, State, judge
 from flameplane.local.steps import Say
 
 POLL = 1.0  # seconds
-SILENT = 10.0  # seconds after which a pod without a reason of its own is asked about by its events
+PATIENCE = 10.0  # seconds without a word: starting takes a while, and its reasons are none
 LOG_LINES = 5  # of a container that crashed
 PLATFORM = "--selector=app.kubernetes.io/part-of=flameplane"
 
@@ -34,13 +34,13 @@ def wait(kubectl: Kubectl, open_images: Mapping[str, str], timeout: float, say: 
         waiting = [state for state in now if state.verdict == "waiting"]
         if not waiting:
             return now
-        if time.monotonic() - start > SILENT:
+        if time.monotonic() - start > PATIENCE:
             waiting = [state if state.why else _with_event(kubectl, state) for state in waiting]
-        for state in waiting:
-            name = str(state.workload)
-            if state.why and told.get(name) != state.why:
-                told[name] = state.why
-                say(f"{name} {state.count}: {state.why}")
+            for state in waiting:
+                name = str(state.workload)
+                if state.why and told.get(name) != state.why:
+                    told[name] = state.why
+                    say(f"{name} {state.count}: {state.why}")
         if time.monotonic() - start > timeout:
             raise _failure(kubectl, waiting, timeout)
         time.sleep(POLL)
