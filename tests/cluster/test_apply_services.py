@@ -32,7 +32,7 @@ metadata:
 spec:
   language: {{name: {language}}}
   workload: {{namespace: {team}, selector: {{app.kubernetes.io/name: {name}}}}}
-  profiling: {{sampleRateHz: {rate}}}
+  profiling: {{sampleRateHz: {rate}, types: {types}}}
   budget: {{monthlyUsd: {budget}}}
 """
 TEAM = """\
@@ -48,7 +48,8 @@ def write(
 ) -> None:
     file = services / team / name / "service.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(SERVICE.format(name=name, team=team, language=language, rate=rate, budget=budget))
+    types = "[cpu, alloc]" if language == "go" else "[cpu]"
+    file.write_text(SERVICE.format(name=name, team=team, language=language, rate=rate, types=types, budget=budget))
 
 
 def add_team(services: Path) -> None:
