@@ -5,6 +5,7 @@ provider writes its salt into it at each run, which has no place in a work tree.
 """
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from flameplane.local.problem import Problem
 from flameplane.local.steps import Say
 
 STATE = "pulumi-state"  # folder in the cache
+UNDER_WAY = re.compile(r"\s*[-+~]+\s+\S+ \S+ (creating|updating|deleting|replacing)\b(?!.*\b(error|warning):)")
 
 
 def find() -> Path | None:
@@ -49,7 +51,8 @@ class Engine:
         self._prepare()
         with self._settings_kept():
             self._run(["stack", "select", "--create", self.stack], say)
-            arguments = ["up", "--yes", "--skip-preview", f"--stack={self.stack}", "--policy-pack=policies"]
+            arguments = ["up", "--yes", "--skip-preview", "--suppress-progress", f"--stack={self.stack}"]
+            arguments.append("--policy-pack=policies")
             self._run(arguments, say)
 
     def _prepare(self) -> None:
@@ -70,7 +73,7 @@ class Engine:
                 file.write_bytes(before)
 
     def _run(self, arguments: list[str], say: Say) -> None:
-        """Run pulumi and pass on what it prints, line by line."""
+        """Run pulumi and pass on what it prints, line by line; of each object the end alone, and what went wrong."""
         command = [str(self.pulumi), *arguments, "--non-interactive", "--color=never"]
         with subprocess.Popen(
             command,
@@ -83,7 +86,7 @@ class Engine:
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:
-                if line.strip():
+                if line.strip() and not UNDER_WAY.match(line):
                     say(line.rstrip())
         if process.returncode:
             raise Problem(

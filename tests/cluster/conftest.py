@@ -29,9 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[ClusterInfo]:
+def was_up() -> bool:
+    """Whether the cluster is the user's, and not one that the tests start."""
+    return record.read(Layout.current().record) is not None
+
+
+@pytest.fixture(scope="session")
+def cluster(was_up: bool) -> Iterator[ClusterInfo]:
     """The running local cluster. A start that fails is a failure; only a machine that cannot run it is NOT RUN."""
-    was_up = record.read(Layout.current().record) is not None
     try:
         info = local.cluster.up()
     except local.cluster.CannotRun as reason:

@@ -33,7 +33,9 @@ class Platform:
 
     def local(self, *arguments: str, services: Path | None = None) -> Done:
         """`flameplane local ...`; ``services`` stands in for the project's services/."""
-        environment = dict(os.environ)
+        # An existing cluster is reached by the kubectl on PATH.
+        path = os.pathsep.join((str(self.kubectl.binary.parent), os.environ["PATH"]))
+        environment = {**os.environ, "PATH": path}
         if services:
             environment["FLAMEPLANE_SERVICES"] = str(services)
         done = subprocess.run(
