@@ -3,6 +3,7 @@
 `pulumi` is taken from PATH, never downloaded. What is missing is said in the reason of every test that did not run.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,13 @@ def _engine() -> None:
     """Every test of this tier is NOT RUN without the engine."""
     if reason := missing():
         pytest.skip(f"NOT RUN: {reason}")
+
+
+@pytest.fixture(autouse=True)
+def _same_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`flameplane plan` runs in this process, and what the user set for the program has to reach neither or both."""
+    for name in [n for n in os.environ if n.startswith("FLAMEPLANE_") and n != "FLAMEPLANE_CACHE"]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
