@@ -46,17 +46,21 @@ class Engine:
         }
         self.environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
 
-    def up(self, say: Say) -> None:
-        """`pulumi up` with the policy pack."""
-        self._prepare()
+    def up(self, cluster: str, say: Say) -> None:
+        """`pulumi up` with the policy pack. `cluster` identifies it: the state of another one is forgotten."""
+        self._prepare(cluster)
         with self._settings_kept():
             self._run(["stack", "select", "--create", self.stack], say)
             arguments = ["up", "--yes", "--skip-preview", "--suppress-progress", f"--stack={self.stack}"]
             arguments.append("--policy-pack=policies")
             self._run(arguments, say)
 
-    def _prepare(self) -> None:
+    def _prepare(self, cluster: str) -> None:
+        known = self.state / "cluster"
+        if known.exists() and known.read_text() != cluster:
+            shutil.rmtree(self.state)
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        known.write_text(cluster)
         passphrase = self.state / "passphrase"
         if not passphrase.exists():
             with os.fdopen(os.open(passphrase, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:

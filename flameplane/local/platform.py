@@ -159,7 +159,7 @@ def _apply_with_pulumi(pulumi: Engine, kubectl: Kubectl, settings: Settings, say
     maker = threading.Thread(target=make, name="secrets", daemon=True)
     maker.start()
     try:
-        pulumi.up(say)
+        pulumi.up(target.identity(kubectl), say)
     finally:
         stop.set()
         maker.join()

@@ -37,6 +37,12 @@ def server_version(kubectl: Kubectl) -> tuple[int, int]:
     return int(server["major"]), int("".join(c for c in server["minor"] if c.isdigit()))
 
 
+def identity(kubectl: Kubectl) -> str:
+    """What tells this cluster from one that was here before under the same name."""
+    (namespace,) = kubectl.get("namespace", "kube-system", doing="identify the cluster")
+    return str(namespace["metadata"]["uid"])
+
+
 def _of(info: ClusterInfo) -> Kubectl:
     return Kubectl(info.kubectl, info.kubeconfig, info.context, cache.root() / "kubectl")
 

@@ -338,7 +338,8 @@ def test_the_passphrase_is_the_users_alone_and_the_settings_stay_as_they_were(tm
     pulumi.write_text(f'#!/bin/sh\necho "$PULUMI_BACKEND_URL $@" >> {tmp_path}/calls\necho salt >> {settings}\n')
     pulumi.chmod(0o755)
     said: list[str] = []
-    Engine(pulumi, tmp_path, tmp_path / "cache", tmp_path / "kubeconfig").up(said.append)
+    engine = Engine(pulumi, tmp_path, tmp_path / "cache", tmp_path / "kubeconfig")
+    engine.up("one", said.append)
     assert settings.read_text() == "config: {}\n"
     passphrase = tmp_path / "cache/pulumi-state/passphrase"
     assert stat.S_IMODE(passphrase.stat().st_mode) == 0o600
@@ -346,4 +347,10 @@ def test_the_passphrase_is_the_users_alone_and_the_settings_stay_as_they_were(tm
     assert select.startswith(f"file://{tmp_path}/cache/pulumi-state stack select --create local")
     assert "--policy-pack=policies" in up
     assert "--non-interactive" in up
-    assert passphrase.read_text() not in (tmp_path / "calls").read_text()
+    first = passphrase.read_text()
+    assert first not in (tmp_path / "calls").read_text()
+
+    engine.up("one", said.append)
+    assert passphrase.read_text() == first
+    engine.up("another", said.append)  # its state would say that everything is there already
+    assert passphrase.read_text() != first
