@@ -31,7 +31,7 @@ def main() -> int:
         stamp.unlink(missing_ok=True)
         _say("making .venv")
         _create(venv)
-        _say("installing the locked dependencies (about 400 MB on disk)")
+        _say("installing the locked dependencies (about 300 MB on disk)")
         pip = [
             str(venv / "bin" / "python"),
             "-m",
