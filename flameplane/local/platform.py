@@ -39,6 +39,7 @@ class Options:
 def up(root: Path, options: Options, write: Say) -> None:
     """Bring the environment up. May be run at any time: what is there and right is not touched."""
     steps, choice = Steps(write), options.choice
+    target.check(choice)
     os.environ["FLAMEPLANE_KUBECONFIG"] = str(choice.kubeconfig or Layout.current().kubeconfig)
     with _alone():
         with steps.step("check the declarations, the program and the policies"):

@@ -9,12 +9,18 @@ from flameplane.local.choice import Choice
 from flameplane.local.kubectl import Kubectl
 from flameplane.local.problem import Problem
 from local import cache, cluster
-from local.cluster import ClusterInfo, Progress, kind
+from local.cluster import ClusterInfo, Progress, kind, preflight
 
 
 def provider(choice: Choice) -> ModuleType:
     """What makes a cluster of ours: both modules have the same calls."""
     return kind if choice.kind else cluster
+
+
+def check(choice: Choice) -> None:
+    """Whether this machine can do it at all, before anything else is."""
+    if choice.ours and not choice.kind:
+        preflight.check_host()
 
 
 def up(choice: Choice, progress: Progress) -> Kubectl:
