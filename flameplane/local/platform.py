@@ -100,7 +100,7 @@ def status(root: Path, choice: Choice, write: Say) -> bool:
 
 def _alone() -> AbstractContextManager[None]:
     """Two runs at once would undo each other's work."""
-    return cache.lock(cache.root() / "local-run")
+    return cache.lock(cache.root() / "platform")
 
 
 def _check_version(kubectl: Kubectl, settings: Settings) -> None:
