@@ -1,0 +1,69 @@
+"""stacks/Pulumi.<environment>.yaml: the typed settings of one environment. Secrets are only named here, never held."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from schemas.base import Conflict, Model, refuse
+from schemas.settings.access import Access
+from schemas.settings.backend import Backend, ObjectStorage, Volumes
+from schemas.settings.cluster import Cluster, Collection, Images, Injection
+from schemas.settings.correlation import Correlation
+from schemas.settings.regression import Alerts, Regression
+
+__all__ = [
+    "Access",
+    "Alerts",
+    "Backend",
+    "Cluster",
+    "Collection",
+    "Correlation",
+    "Images",
+    "Injection",
+    "ObjectStorage",
+    "Regression",
+    "Settings",
+    "Volumes",
+]
+
+
+class Settings(Model):
+    """One environment."""
+
+    environment: Literal["local", "dev", "staging", "prod"] = Field(
+        description="Name of the environment, which its file is called after.", examples=["prod"]
+    )
+    cluster: Cluster = Field(description="Which cluster is provisioned.")
+    images: Images = Field(description="Where images come from.")
+    collection: Collection = Field(default=Collection(), description="How the node agent samples.")
+    injection: Injection = Field(default=Injection(), description="How language agents get into pods.")
+    backend: Backend = Field(description="Where profiles are kept.")
+    access: Access = Field(description="The identity provider whose tokens the gateway verifies.")
+    correlation: Correlation = Field(description="Grafana and the trace store that link spans to profiles.")
+    regression: Regression = Field(description="Who may ask the gate for a verdict, and where alerts go.")
+    alerts: Alerts = Field(description="How alert rules are delivered.")
+    demo: bool = Field(default=False, description="Run the small demo workloads (environment local only).")
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> "Settings":
+        storage, local = self.backend.object_storage, self.environment == "local"
+        at = ("backend", "objectStorage")
+        conflicts = []
+        if self.demo and not local:
+            conflicts.append(Conflict("063", ("demo",), "demo workloads run in environment local only", (False,)))
+        if storage.kind == "seaweedfs" and not local:
+            conflicts.append(Conflict("064", (*at, "kind"), "seaweedfs is for environment local only", ("s3",)))
+        if storage.kind == "s3" and storage.egress is None:
+            conflicts.append(Conflict("064", (*at, "egress"), "s3 needs the address range of its endpoint: egress"))
+        if storage.kind == "seaweedfs" and self.backend.volumes.blocks is None:
+            conflicts.append(
+                Conflict("064", ("backend", "volumes", "blocks"), "seaweedfs needs a volume: volumes.blocks")
+            )
+        if storage.kind == "seaweedfs" and storage.credentials_secret is None:
+            conflicts.append(Conflict("064", (*at, "credentialsSecret"), "seaweedfs needs its keys: credentialsSecret"))
+        version = self.cluster.kubernetes_version
+        if self.injection.enabled and int(version.removeprefix("1.")) < 36:
+            message = f"injection by policy needs Kubernetes 1.36, the cluster has {version}"
+            conflicts.append(Conflict("065", ("cluster", "kubernetesVersion"), message))
+        refuse(conflicts)
+        return self

@@ -1,0 +1,34 @@
+"""Forms of the values that settings share: addresses, sizes, names."""
+
+from typing import Annotated
+
+from schemas.base import form
+
+HttpsUrl = Annotated[
+    str, form(r"^https://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$", "an https URL: https://id.example.com/realm")
+]
+HttpUrl = Annotated[
+    str,
+    form(
+        r"^https?://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$",
+        "an http or https URL: http://tempo.observability:3200",
+    ),
+]
+_OCTET = "(25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})"
+Cidr = Annotated[
+    str, form(rf"^{_OCTET}(\.{_OCTET}){{3}}/([0-9]|[12][0-9]|3[0-2])$", "an IPv4 address range: 10.0.0.0/16")
+]
+Quantity = Annotated[str, form(r"^[0-9]+(Mi|Gi|Ti)$", "a size in Mi, Gi or Ti: 20Gi")]
+Minor = Annotated[str, form(r"^1\.[0-9]{2}$", 'a minor version, in quotes: "1.36"')]
+Registry = Annotated[
+    str,
+    form(r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$", "a registry without https://: registry.example.com/flameplane"),
+]
+Endpoint = Annotated[str, form(r"^[a-z0-9.-]+(:[0-9]+)?$", "host or host:port, without https://")]
+Region = Annotated[str, form(r"^[a-z0-9-]+$", "a region: eu-central-1")]
+Bucket = Annotated[
+    str,
+    form(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", "a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens"),
+]
+HostPath = Annotated[str, form(r"^/[a-z0-9/_-]+$", "an absolute path in lower case: /var/lib/flameplane")]
+Claim = Annotated[str, form(r"^[A-Za-z0-9_:/.-]+$", "the name of a token claim: groups")]
