@@ -14,7 +14,13 @@ from schemas.settings import Settings
 
 # Environment -> (stack, whether every entry of images.lock is locked). Some objects are rendered only for images that
 # can be run: the last variant, with made-up digests, shows them all.
-ENVIRONMENTS = {"local": ("local", False), "prod": ("prod", False), "prod with all images": ("prod", True)}
+ENVIRONMENTS = {
+    "local": ("local", False),
+    "dev": ("dev", False),
+    "staging": ("staging", False),
+    "prod": ("prod", False),
+    "prod with all images": ("prod", True),
+}
 
 
 @dataclass(frozen=True)

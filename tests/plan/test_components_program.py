@@ -8,7 +8,7 @@ from variants import Project
 
 from flameplane.plan import ProgramFailed, Recording, Resource, manifest, record
 
-STACKS = ("local", "prod")
+STACKS = ("local", "dev", "staging", "prod")
 LAYERS = {"foundation", "access", "collection", "backend", "correlation", "regression", "cost"}
 
 

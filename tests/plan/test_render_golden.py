@@ -1,4 +1,4 @@
-"""The rendered objects of both environments against the committed ones: every change of a manifest is seen in review.
+"""The rendered objects of every environment against the committed ones: every change of a manifest is seen in review.
 
 Proves that nothing changed unnoticed, not that it is right: the rules, the mutation run and tests/cluster do that.
 """
@@ -12,11 +12,11 @@ from flameplane.plan import record
 from flameplane.plan.render import LIST, contents
 
 GOLDEN = Path(__file__).parent / "golden"
-RENEW = "for s in local prod; do .venv/bin/flameplane render -s $s -o tests/plan/golden/$s; done"
+RENEW = "for s in local dev staging prod; do .venv/bin/flameplane render -s $s -o tests/plan/golden/$s; done"
 SHOWN = 200  # lines of the difference
 
 
-@pytest.mark.parametrize("stack", ["local", "prod"])
+@pytest.mark.parametrize("stack", ["local", "dev", "staging", "prod"])
 def test_golden(stack: str, root: Path) -> None:
     """Same files, same bytes."""
     folder = GOLDEN / stack
