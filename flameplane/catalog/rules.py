@@ -185,9 +185,9 @@ RULES: Final[dict[str, Rule]] = {
         _SET,
     ),
     "062": Rule(
-        "Default Kubernetes provider not disabled",
-        "It would use the current kubectl context: whatever cluster that is.",
-        "Set `pulumi:disable-default-providers: [kubernetes]`.",
+        "Default provider not disabled",
+        "It would use the current kubectl context or AWS profile: whatever cluster or account that is.",
+        "Set `pulumi:disable-default-providers: [kubernetes]`, with a cloud account `[kubernetes, aws]`.",
         _SET,
     ),
     "063": Rule("Demo outside environment local", "Demo workloads only cost elsewhere.", "Remove it.", _SET),
@@ -205,6 +205,55 @@ RULES: Final[dict[str, Rule]] = {
     ),
     "066": Rule(
         "No settings for the environment", "A stack needs stacks/Pulumi.<environment>.yaml.", "Add the file.", _SET
+    ),
+    "067": Rule(
+        "Backend reached in plain text",
+        "Profiles and the tenant that they belong to would cross the network unprotected, from anybody.",
+        "Set backend.tls: a ClusterIssuer of cert-manager, or the names of two Secrets.",
+        _SET,
+    ),
+    "068": Rule(
+        "Architecture that the environment cannot carry",
+        "The parts of Pyroscope share one bucket and are spread over nodes and zones.",
+        "Use `architecture: process` there.",
+        _SET,
+    ),
+    "069": Rule(
+        "Certificates from two sources, or from none",
+        "It would be open whose certificates count.",
+        "Set backend.tls.issuer or backend.tls.secrets.",
+        _SET,
+    ),
+    # -- settings: the cloud account
+    "070": Rule(
+        "VPC endpoint not described by its kind",
+        "Requests to S3 would leave by another way, where no policy of ours holds.",
+        "Set what an endpoint of this kind needs, and nothing else.",
+        _SET,
+    ),
+    "071": Rule(
+        "Cloud account where none belongs, or none where one is needed",
+        "A bucket on AWS needs its lifecycle, key and policies declared; environment local runs on one machine.",
+        "Add or remove `flameplane:cloud`.",
+        _SET,
+    ),
+    "072": Rule(
+        "Object storage and cloud account disagree",
+        "Pyroscope would look for its blocks elsewhere than where they are declared.",
+        "Make them agree.",
+        _SET,
+    ),
+    "073": Rule(
+        "Role of another account",
+        "Whoever runs that account could configure keys and buckets, or read profiles.",
+        "Name a role of `cloud.accountId`.",
+        _SET,
+    ),
+    "074": Rule(
+        "Audit lock that does not fit the environment",
+        "Records of prod have to outlive whoever wants them gone; those of other environments end with it.",
+        "prod: `{mode: compliance, days: 365}` or more; others: `mode: governance`.",
+        _SET,
     ),
 }
 

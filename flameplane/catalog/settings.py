@@ -105,9 +105,12 @@ def _values(tree: Node, report: Report) -> Node | None:
 
 def _default_provider(config: Node, report: Report) -> None:
     node = config.child("pulumi:disable-default-providers")
-    if node is None or "kubernetes" not in (node.data() if isinstance(node.value, list) else ()):
-        at = node.where if node else config.where
+    disabled = node.data() if node and isinstance(node.value, list) else ()
+    at = node.where if node else config.where
+    if "kubernetes" not in disabled:
         report.add("062", "the default Kubernetes provider is not disabled", at)
+    if config.child(f"{PROJECT}:cloud") and "aws" not in disabled:
+        report.add("062", "the default AWS provider is not disabled", at)
 
 
 def _hides_secret(node: Node, path: KeyPath, report: Report) -> bool:

@@ -5,8 +5,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from schemas.base import Conflict, Model, refuse
+from schemas.settings import backend as profile_store
+from schemas.settings import cloud as cloud_account
 from schemas.settings.access import Access
 from schemas.settings.backend import Backend, ObjectStorage, Volumes
+from schemas.settings.cloud import Cloud
 from schemas.settings.cluster import Cluster, Collection, Images, Injection
 from schemas.settings.correlation import Correlation
 from schemas.settings.regression import Alerts, Regression
@@ -15,6 +18,7 @@ __all__ = [
     "Access",
     "Alerts",
     "Backend",
+    "Cloud",
     "Cluster",
     "Collection",
     "Correlation",
@@ -42,6 +46,9 @@ class Settings(Model):
     correlation: Correlation = Field(description="Grafana and the trace store that link spans to profiles.")
     regression: Regression = Field(description="Who may ask the gate for a verdict, and where alerts go.")
     alerts: Alerts = Field(description="How alert rules are delivered.")
+    cloud: Cloud | None = Field(
+        default=None, description="The cloud account of buckets, keys, roles and budget; absent: no cloud (local)."
+    )
     demo: bool = Field(default=False, description="Run the small demo workloads (environment local only).")
 
     @model_validator(mode="after")
@@ -65,5 +72,7 @@ class Settings(Model):
         if self.injection.enabled and int(version.removeprefix("1.")) < 36:
             message = f"injection by policy needs Kubernetes 1.36, the cluster has {version}"
             conflicts.append(Conflict("065", ("cluster", "kubernetesVersion"), message))
+        conflicts += profile_store.conflicts(self.environment, self.backend)
+        conflicts += cloud_account.conflicts(self.environment, self.cloud, storage)
         refuse(conflicts)
         return self
