@@ -29,7 +29,11 @@ class Location:
 
 @dataclass(frozen=True)
 class Finding:
-    """One mistake. ``valid`` lists what would be accepted, ``fix`` says what to do, ``subject`` what it is about."""
+    """One mistake. ``valid`` lists what would be accepted, ``fix`` says what to do, ``subject`` what it is about.
+
+    ``waived`` is the waiver that covers it (policies/waivers.yaml) in words. Such a finding is a note: it blocks
+    nothing, and is shown all the same.
+    """
 
     id: str
     severity: Severity
@@ -39,6 +43,7 @@ class Finding:
     fix: str = ""
     related: tuple[Location, ...] = ()
     subject: str = ""
+    waived: str = ""
 
 
 def in_order(findings: Sequence[Finding]) -> list[Finding]:
@@ -73,13 +78,15 @@ def format_findings(
 def _text(finding: Finding, root: Path, sources: dict[str, list[str]]) -> str:
     """Message, source line and marker, then what is valid, the fix and the places that play a part."""
     at = finding.location
-    level = "" if finding.severity == "error" else f"{finding.severity}: "
+    level = "" if finding.severity == "error" else f"{'waived' if finding.waived else finding.severity}: "
     subject = f"{finding.subject}: " if finding.subject and not at else ""
     lines = [
         f"{at}: {level}{finding.message} [{finding.id}]" if at else f"{level}{subject}{finding.message} [{finding.id}]"
     ]
     if at and (source := _source_line(at, root, sources)) is not None:
         lines += _excerpt(source, at)
+    if finding.waived:
+        lines.append(f"   waived: {finding.waived}")
     if finding.valid:
         lines.append(f"   valid: {', '.join(finding.valid)}")
     if finding.fix:
@@ -128,6 +135,8 @@ def _github(finding: Finding) -> str:
             fields.append(f"endColumn={at.end_column}")
     fields.append(f"title={_escape(finding.id, ',:')}")
     details = [finding.message]
+    if finding.waived:
+        details.append("waived: " + finding.waived)
     if finding.valid:
         details.append("valid: " + ", ".join(finding.valid))
     if finding.fix:
