@@ -1,11 +1,19 @@
 """Where profiles are kept."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from schemas.base import Model, Name
+from schemas.base import Conflict, Model, Name, form, refuse
 from schemas.settings.forms import Bucket, Cidr, Endpoint, HostPath, Quantity, Region
+
+KmsKey = Annotated[
+    str,
+    form(
+        r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]+$",
+        "the ARN of a KMS key or alias: arn:aws:kms:eu-central-1:123456789012:alias/profiles",
+    ),
+]
 
 
 class ObjectStorage(Model):
@@ -25,6 +33,11 @@ class ObjectStorage(Model):
     egress: Cidr | None = Field(
         default=None, description="Address range of the storage endpoint; required for s3.", examples=["10.1.0.0/16"]
     )
+    kms_key: KmsKey | None = Field(
+        default=None,
+        description="Key that objects are encrypted with; absent: the bucket's own default.",
+        examples=["arn:aws:kms:eu-central-1:123456789012:alias/flameplane-profiles"],
+    )
 
 
 class Volumes(Model):
@@ -42,8 +55,77 @@ class Volumes(Model):
     )
 
 
+class Writes(Model):
+    """What the bill of S3 requests follows from: every segment is a PUT (docs/backend.md has the formula)."""
+
+    segment_duration: Literal["500ms", "1s", "2s", "4s"] = Field(
+        default="2s",
+        description="How long profiles are gathered before they are written. A push waits that long for its answer.",
+        examples=["2s"],
+    )
+    tokens: int = Field(default=1, ge=1, le=8, description="Segments that each writer keeps open.", examples=[1])
+    writers: int = Field(
+        default=3, ge=2, le=30, description="Replicas of the segment writer (microservices).", examples=[3]
+    )
+
+
+class TlsSecretNames(Model):
+    """Secrets that exist already, with tls.crt, tls.key and ca.crt."""
+
+    server: Name = Field(description="Pyroscope's, in flameplane-backend.", examples=["pyroscope-tls"])
+    client: Name = Field(description="The gateway's, in flameplane-access.", examples=["gateway-backend-tls"])
+
+
+class Tls(Model):
+    """Certificates of the gateway and of Pyroscope, by a CA that signs for nobody else."""
+
+    issuer: Name | None = Field(
+        default=None,
+        description="ClusterIssuer of cert-manager that makes both certificates.",
+        examples=["flameplane-backend-ca"],
+    )
+    secrets: TlsSecretNames | None = Field(default=None, description="Secrets that are made elsewhere.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Tls":
+        if (self.issuer is None) == (self.secrets is None):
+            refuse([Conflict("069", (), "certificates come from `issuer` or from `secrets`, one of the two")])
+        return self
+
+
 class Backend(Model):
     """Where profiles are kept."""
 
+    architecture: Literal["process", "microservices"] = Field(
+        default="process",
+        description="`process`: one pod, for small and trial environments. `microservices`: highly available.",
+        examples=["microservices"],
+    )
     object_storage: ObjectStorage = Field(description="Where blocks are stored.")
     volumes: Volumes = Field(description="Disks of the backend.")
+    writes: Writes = Field(default=Writes(), description="How often segments are written to object storage.")
+    pods_per_service: int = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="Pods that a service has on average: the backend is sized for that many of each declared service.",
+        examples=[10],
+    )
+    tls: Tls | None = Field(
+        default=None, description="mTLS from the gateway; absent (environment local only): plain text."
+    )
+
+
+def conflicts(environment: str, backend: Backend) -> list[Conflict]:
+    """What the backend's own settings and the environment's name do not agree on."""
+    found = []
+    if environment != "local" and backend.tls is None:
+        message = "outside environment local the gateway reaches the backend by mTLS: tls"
+        found.append(Conflict("067", ("backend", "tls"), message))
+    if backend.architecture == "microservices":
+        at = ("backend", "architecture")
+        if backend.object_storage.kind != "s3":
+            found.append(Conflict("068", at, "microservices share a bucket: objectStorage of kind s3", ("process",)))
+        if backend.volumes.host_path:
+            found.append(Conflict("068", at, "microservices run on several nodes: no volumes.hostPath", ("process",)))
+    return found
