@@ -37,7 +37,8 @@ class Conflict(NamedTuple):
     """Values that do not go together; ``rule`` is the number of the finding it becomes (``flameplane.catalog.rules``).
 
     ``path`` leads to the value at fault, relative to the model that found it; ``valid`` lists the values that would do
-    (empty: no closed list); ``because`` leads to the other value that plays a part, if there is one.
+    (empty: no closed list); ``because`` leads to the other value that plays a part, if there is one. ``reads`` are
+    paths of further values that decide: a rule is not told where any of them is wrong itself.
     """
 
     rule: str
@@ -45,6 +46,7 @@ class Conflict(NamedTuple):
     message: str
     valid: tuple[object, ...] = ()
     because: tuple[str | int, ...] = ()
+    reads: tuple[tuple[str | int, ...], ...] = ()
 
 
 class CrossFieldError(ValueError):

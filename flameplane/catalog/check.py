@@ -2,17 +2,19 @@
 
 import re
 import typing
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from flameplane.catalog import shape, unknown
+from flameplane.catalog import shape, standin, unknown
 from flameplane.catalog.report import Report
 from flameplane.catalog.suggest import closest, reformed
 from flameplane.catalog.tree import Node, Path
 from flameplane.findings import Location
-from schemas.base import FORMS, CrossFieldError
+from schemas.base import FORMS, Conflict, CrossFieldError
 
 M = TypeVar("M", bound=BaseModel)
 PASSES = 16  # a pass settles the unknown keys of one level, and the models are 6 deep
@@ -35,53 +37,124 @@ _BOUNDS = {
 }
 
 
+@dataclass(frozen=True)
+class Checked(Generic[M]):
+    """The model, or None when not even stand-ins could mend it; ``guessed`` are the paths that hold stand-ins."""
+
+    model: M | None
+    guessed: tuple[Path, ...] = ()
+
+    def knows(self, *path: str | int) -> bool:
+        """Whether what stands at ``path`` was written so, or is a default, and no stand-in."""
+        return not standin.covered(path, list(self.guessed))
+
+
 def check(model: type[M], root: Node, report: Report, only: str | None = None) -> M | None:
-    """The tree as a model, or None; every mistake is told in ``report``.
+    """The tree as a model, or None if a value is wrong; every mistake is told in ``report``.
+
+    With ``only`` (a file), what lies in other files is not repeated, since those files are checked by themselves;
+    conflicts between files are told all the same.
+    """
+    checked = examine(model, root, report, only)
+    return None if checked.guessed else checked.model
+
+
+def examine(
+    model: type[M], root: Node, report: Report, only: str | None = None, hints: standin.Hints = MappingProxyType({})
+) -> Checked[M]:
+    """As `check`, and the model all the same where stand-ins mend it, so that other checks can go on.
 
     Unknown keys are told first, then read as what was meant or left out: so neither the absence of the key that was
-    meant nor what is wrong below it gets lost or told twice. With ``only`` (a file), what lies in other files is not
-    repeated, since those files are checked by themselves; conflicts between files are told all the same.
+    meant nor what is wrong below it gets lost or told twice. Then what is wrong by itself, then, with stand-ins in its
+    place, what does not agree. ``hints`` are better stand-ins than defaults and examples.
     """
+    guessed: list[Path] = []
     for _ in range(PASSES):
         try:
-            return model.model_validate(root.data(), by_alias=True, by_name=False)
+            found = model.model_validate(root.data(), by_alias=True, by_name=False)
+            return Checked(found, tuple(guessed))
         except ValidationError as error:
             errors = error.errors(include_url=False)
-        strays = [e for e in errors if e["type"] == "extra_forbidden"]
-        if not strays:
+        if strays := [e for e in errors if e["type"] == "extra_forbidden"]:
+            for e in strays:
+                root = unknown.key(model, shape.resolve(model, e["loc"])[0], root, report, only)
+            continue
+        before, mistakes = (
+            len(guessed),
+            [_Mistake(model, e, root, report, only=only, guessed=tuple(guessed)) for e in errors],
+        )
+        for mistake in mistakes:
+            mistake.tell()
+        if not any(mistake.path for mistake in mistakes):
+            guessed += [path for mistake in mistakes for path in mistake.wrong]
+            break  # all that is left is between fields of the whole file, and told
+        for mistake in mistakes:
+            root = standin.put(model, root, mistake.wrong, mistake.path, guessed=guessed, hints=hints)
+        if len(guessed) == before:
             break
-        for e in strays:
-            root = unknown.key(model, shape.resolve(model, e["loc"])[0], root, report, only)
-    for e in errors:
-        _Mistake(model, e, root, report, only).tell()
-    return None
+    return Checked(None, tuple(guessed) or ((),))
 
 
 class _Mistake:
     """One error of pydantic's and what there is to say about it."""
 
     def __init__(
-        self, model: type[BaseModel], error: ErrorDetails, root: Node, report: Report, only: str | None
+        self,
+        model: type[BaseModel],
+        error: ErrorDetails,
+        root: Node,
+        report: Report,
+        *,
+        only: str | None,
+        guessed: tuple[Path, ...],
     ) -> None:
         self.model, self.error, self.root, self.report, self.only = model, error, root, report, only
+        self.guessed = guessed
         self.context: dict[str, Any] = error.get("ctx", {})
         self.path, self.annotation = shape.resolve(model, error["loc"])
         self.node = root.nearest(self.path)
         self.label = report.show(self.path)
 
+    @property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """What does not agree, if that is the mistake, with paths from the root of the file."""
+        error = self.context.get("error")
+        found = error.conflicts if isinstance(error, CrossFieldError) else ()
+        return tuple(
+            c._replace(
+                path=(*self.path, *c.path),
+                because=(*self.path, *c.because) if c.because else (),
+                reads=tuple((*self.path, *path) for path in c.reads),
+            )
+            for c in found
+        )
+
+    @property
+    def wrong(self) -> list[Path]:
+        """The paths of the values at fault."""
+        return [c.path for c in self.conflicts] or [self.path]
+
+    @property
+    def _tag_key(self) -> str:
+        members = shape.models(self.annotation)
+        return (shape.tag_key(members[0]) if members else None) or "name"
+
     def tell(self) -> None:
-        """Report it under the rule that fits."""
+        """Report it under the rule that fits, unless a stand-in takes part in it."""
         what = self.error["type"]
-        if what == "value_error" and isinstance(self.context.get("error"), CrossFieldError):
-            self._conflicts(self.context["error"])
+        if self.conflicts:
+            self._conflicts()
+        elif self._guessed(self.path):
+            return
         elif what == "missing":
             self._missing(self.path)
         elif what == "union_tag_not_found":
-            self._missing((*self.path, "name"))
+            self._missing((*self.path, self._tag_key))
         elif what == "union_tag_invalid":
             valid = tuple(t for m in shape.models(self.annotation) if (t := shape.tag(m)))
-            name = self.root.nearest((*self.path, "name"))
-            self._not_allowed(f"unknown {self.path[-1]} {_shown(name)}", name.at, name.value, valid)
+            name = self.root.nearest((*self.path, self._tag_key))
+            asked = str(self.path[-1]) if self._tag_key == "name" else f"{self._tag_key} of {self.label}"
+            self._not_allowed(f"unknown {asked} {_shown(name)}", name.at, name.value, valid)
         elif what == "literal_error":
             valid = tuple(str(v) for v in typing.get_args(self.annotation))
             self._not_allowed(f"{self.label} is {_shown(self.node)}", self.node.where, self.node.value, valid)
@@ -104,17 +177,21 @@ class _Mistake:
         if self.only in (None, at.file):
             self.report.add(number, message, at, **more)
 
-    def _conflicts(self, error: CrossFieldError) -> None:
-        for conflict in error.conflicts:
-            at = self.root.nearest((*self.path, *conflict.path)).where
-            because = self.root.find((*self.path, *conflict.because)) if conflict.because else None
-            related = (because.where,) if because and because.where != at else ()
+    def _guessed(self, path: Path) -> bool:
+        return standin.covered(path, list(self.guessed))
+
+    def _conflicts(self) -> None:
+        for conflict in self.conflicts:
+            if any(self._guessed(path) for path in (conflict.path, conflict.because, *conflict.reads)):
+                continue
+            because = self.root.find(conflict.because) if conflict.because else None
+            at = self.root.nearest(conflict.path).where
             self.report.add(
                 conflict.rule,
                 conflict.message,
                 at,
                 valid=tuple(shape.inline(v) for v in conflict.valid),
-                related=related,
+                related=(because.where,) if because and because.where != at else (),
             )
 
     def _missing(self, path: Path) -> None:
@@ -177,7 +254,7 @@ class _Mistake:
         elif wanted == "a list" and text:
             fix = f"Write it as a list: {key}: [{shape.inline(self.node.value)}]"
         elif len(shape.models(self.annotation)) > 1 and text:
-            fix = f"Write {key}: {{name: {text}}}"
+            fix = f"Write {key}: {{{self._tag_key}: {text}}}"
         self._add("022", f"{self.label} is {_shown(self.node)}; it has to be {reason or wanted}", fix=fix)
 
 

@@ -52,11 +52,20 @@ def models(annotation: Any) -> list[type[BaseModel]]:
     return [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)] if candidates else []
 
 
+def tag_key(model: type[BaseModel]) -> str | None:
+    """The key that tells the members of a union apart: the one that can only have a single value."""
+    return next((key for key, info in fields(model).items() if _only_value(info)), None)
+
+
 def tag(model: type[BaseModel]) -> str | None:
-    """The value of ``name`` that selects the model in a union."""
-    field = model.model_fields.get("name")
-    values = typing.get_args(field.annotation) if field else ()
-    return values[0] if len(values) == 1 else None
+    """The value of that key which selects the model."""
+    key = tag_key(model)
+    return _only_value(fields(model)[key]) if key else None
+
+
+def _only_value(info: FieldInfo) -> str | None:
+    values = typing.get_args(info.annotation) if typing.get_origin(info.annotation) is Literal else ()
+    return values[0] if len(values) == 1 and info.is_required() else None
 
 
 def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:

@@ -75,6 +75,30 @@ def merge(base: Node | None, over: Node | None) -> Node | None:
     return replace(over, value=merged)
 
 
+def changed(node: Node, path: Path, new: Node | None) -> Node:
+    """A copy of the tree in which ``path`` holds ``new``, or nothing; maps on the way are made as needed.
+
+    Entries of a list are replaced, never taken out, so that the others keep their numbers.
+    """
+    step, rest = path[0], path[1:]
+    if isinstance(node.value, list) and isinstance(step, int):
+        below = [
+            (changed(child, rest, new) if rest else new or child) if i == step else child
+            for i, child in enumerate(node.value)
+        ]
+        return replace(node, value=below)
+    if not isinstance(node.value, dict):
+        return node
+    items = dict(node.value)
+    if rest:
+        items[str(step)] = changed(items.get(str(step)) or Node({}, node.at, node.key), rest, new)
+    elif new is None:
+        items.pop(str(step), None)
+    else:
+        items[str(step)] = new
+    return replace(node, value=items)
+
+
 def graft(data: Any, like: Node | None, nowhere: Location) -> Node:
     """Plain data as a tree, with the places of ``like`` where the two have the same shape."""
     at, key = (like.at, like.key) if like else (nowhere, None)

@@ -1,13 +1,11 @@
 """Keys that the model does not have: what was meant, and how to go on reading as if it stood there."""
 
-from dataclasses import replace
-
 from pydantic import BaseModel
 
 from flameplane.catalog import shape
 from flameplane.catalog.report import Report
 from flameplane.catalog.suggest import closest
-from flameplane.catalog.tree import Node, Path
+from flameplane.catalog.tree import Node, Path, changed
 from schemas.service import Service
 
 _RETENTION = ("retention", "retentionDays", "retentionPeriod", "fineDays", "downsampledDays")
@@ -43,19 +41,19 @@ def key(model: type[BaseModel], path: Path, root: Node, report: Report, only: st
         fix = f"Did you mean {guess}?"
     if only in (None, at.file):
         report.add(number, message, at, valid=valid, fix=fix)
-    root = _change(root, path, None)
+    root = changed(root, path, None)
     there = root.find(target) if target else None
     if target and (there is None or there.at.file != at.file):  # absent, or only inherited
-        root = _change(root, target, node)
+        root = changed(root, target, node)
     return root
 
 
 def _keys(annotation: object, owner: Node) -> tuple[str, ...]:
-    """The keys that are valid in ``owner``; in a union those of the member that its ``name`` selects."""
+    """The keys that are valid in ``owner``; in a union those of the member that its tag selects."""
     members = shape.models(annotation)
     if not members:
         return ()
-    name = owner.child("name")
+    name = owner.child(shape.tag_key(members[0]) or "name")
     chosen = next((m for m in members if name and shape.tag(m) == name.value), members[0])
     return tuple(shape.fields(chosen))
 
@@ -69,21 +67,3 @@ def _paths(model: type[BaseModel], name: str, below: Path = ()) -> list[Path]:
         for member in shape.models(shape.bare(info.annotation)):
             found += _paths(member, name, (*below, key_))
     return found
-
-
-def _change(node: Node, path: Path, new: Node | None) -> Node:
-    """A copy of the tree in which ``path`` holds ``new``, or nothing; maps on the way are made as needed."""
-    step, rest = path[0], path[1:]
-    if isinstance(node.value, list) and isinstance(step, int):
-        below = [_change(child, rest, new) if i == step and rest else child for i, child in enumerate(node.value)]
-        return replace(node, value=below)
-    if not isinstance(node.value, dict):
-        return node
-    items = dict(node.value)
-    if rest:
-        items[str(step)] = _change(items.get(str(step)) or Node({}, node.at, node.key), rest, new)
-    elif new is None:
-        items.pop(str(step), None)
-    else:
-        items[str(step)] = new
-    return replace(node, value=items)

@@ -1,0 +1,64 @@
+"""Values that stand in for wrong ones, so that one run tells every mistake.
+
+pydantic compares fields with each other only once each of them is right by itself, and the fields of an outer model
+only once the inner ones agree. So what is wrong is told, then replaced by its default or its example, and the models
+are asked again; what a stand-in takes part in is never told.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from flameplane.catalog import shape
+from flameplane.catalog.tree import Node, Path, changed, graft
+
+Hints = Mapping[Path, Any]
+
+
+def covered(path: Path, guessed: list[Path]) -> bool:
+    """Whether the value at ``path`` is a stand-in or lies in one."""
+    return any(path[: len(g)] == g for g in guessed)
+
+
+def put(
+    model: type[BaseModel], root: Node, wrong: list[Path], within: Path, *, guessed: list[Path], hints: Hints
+) -> Node:
+    """The tree with stand-ins at the paths ``wrong``, which ``guessed`` remembers.
+
+    A path that holds a stand-in already could not be mended there: then what is around it is replaced, first the model
+    at ``within``. The whole file never is.
+    """
+    for path in wrong:
+        target = within if covered(path, guessed) else path
+        while target and (covered(target, guessed) or _is_entry(model, target)):
+            target = target[:-1]
+        if target:
+            root = _replaced(model, root, target, hints)
+            guessed.append(target)
+    return root
+
+
+def _is_entry(model: type[BaseModel], path: Path) -> bool:
+    """Whether ``path`` leads to an entry of a map with free keys; such a map is replaced whole."""
+    return isinstance(path[-1], str) and not shape.models(shape.resolve(model, path[:-1])[1])
+
+
+def _replaced(model: type[BaseModel], root: Node, path: Path, hints: Hints) -> Node:
+    known, value = _value(model, path)
+    if path in hints:
+        known, value = True, hints[path]
+    return changed(root, path, graft(value, None, root.nearest(path).where) if known else None)
+
+
+def _value(model: type[BaseModel], path: Path) -> tuple[bool, Any]:
+    """An example of a value that has to be there; (False, None) where the default or nothing will do."""
+    _, annotation = shape.resolve(model, path[:-1])
+    owner = next(iter(shape.models(annotation)), None)
+    info = shape.field_of(owner, str(path[-1])) if owner else None
+    if info:
+        return info.is_required(), shape.example(info)
+    if isinstance(path[-1], int) and len(path) > 1:  # an entry of a list: its first example, so that others keep places
+        _, entries = _value(model, path[:-1])
+        return (True, entries[0]) if isinstance(entries, list) and entries else (False, None)
+    return False, None
