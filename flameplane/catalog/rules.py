@@ -255,6 +255,18 @@ RULES: Final[dict[str, Rule]] = {
         "prod: `{mode: compliance, days: 365}` or more; others: `mode: governance`.",
         _SET,
     ),
+    "080": Rule(
+        "Grafana's state in two places, or copies without a shared one",
+        "Each replica would have dashboards and sessions of its own, and people would lose them at random.",
+        "Use `storage` with one replica, or `database`.",
+        _SET,
+    ),
+    "081": Rule(
+        "Address that the network policy cannot name",
+        "A Grafana of our own reaches pods of named namespaces only, so that it cannot hand a token on.",
+        "Write the URL of a Service: http://<name>.<namespace>.svc:<port>, or use `mode: existing`.",
+        _SET,
+    ),
 }
 
 

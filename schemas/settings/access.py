@@ -20,3 +20,9 @@ class Access(Model):
         description="Address range of the issuer, whose keys the gateway fetches; absent: not reachable.",
         examples=["10.2.0.0/24"],
     )
+    ingress_namespace: Name | None = Field(
+        default=None,
+        description="Namespace of the ingress controller that leads people and CI to the gateway, and to Grafana if "
+        "it is our own; absent: neither is reached from outside the cluster.",
+        examples=["ingress"],
+    )

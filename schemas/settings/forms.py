@@ -24,6 +24,14 @@ Registry = Annotated[
     str,
     form(r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$", "a registry without https://: registry.example.com/flameplane"),
 ]
+# A dot in it: a host of the cluster's own search domains has none, and is no host of the internet.
+Host = Annotated[
+    str,
+    form(
+        r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
+        "a full host name, without https://, port and wildcard: slack.com",
+    ),
+]
 Endpoint = Annotated[str, form(r"^[a-z0-9.-]+(:[0-9]+)?$", "host or host:port, without https://")]
 Region = Annotated[str, form(r"^[a-z0-9-]+$", "a region: eu-central-1")]
 Bucket = Annotated[

@@ -1,11 +1,11 @@
 """Who may ask the gate for a verdict, and where alerts go."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Model, Name
-from schemas.settings.forms import Cidr, HttpsUrl
+from schemas.base import UNIQUE, Model, Name
+from schemas.settings.forms import Cidr, Host, HttpsUrl
 
 
 class Regression(Model):
@@ -20,9 +20,16 @@ class Regression(Model):
     slack_secret: Name = Field(
         description="Secret that holds the chat token of the notifier.", examples=["notifier-slack"]
     )
+    egress_hosts: Annotated[list[Host], UNIQUE] = Field(
+        default=[],
+        description="Chat and git hosts that the notifier reaches, through the egress proxy, on port 443; each by its "
+        "full name, subdomains are hosts of their own. Empty: no proxy, and alerts stay in the log.",
+        examples=[["slack.com", "git.example.com"]],
+    )
     egress: Cidr | None = Field(
         default=None,
-        description="Address range of the proxy to chat and git hosts; absent: alerts stay in the log.",
+        description="Address range of those hosts that lie in a private network; the proxy reaches public addresses "
+        "anyway, and private ones only here.",
         examples=["10.3.0.0/24"],
     )
 
@@ -35,3 +42,8 @@ class Alerts(Model):
         examples=["prometheusrule"],
     )
     prometheus_namespace: Name = Field(description="Namespace that scrapes the platform.", examples=["monitoring"])
+    runbook_url: HttpsUrl | None = Field(
+        default=None,
+        description="Where the pages of docs/runbooks are served; absent: alerts name the page's path in the project.",
+        examples=["https://git.example.com/acme/flameplane/blob/main/docs/runbooks"],
+    )
