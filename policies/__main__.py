@@ -11,7 +11,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pulumi_policy import PolicyPack
 
-from policies.adapter import policies
+from policies.adapter import policies, waiver_policies
 from policies.rules import RULES
+from policies.waivers import load
 
-PolicyPack(name="flameplane", policies=[p for rule in RULES for p in policies(rule)])
+WAIVERS = load(RULES)
+
+PolicyPack(
+    name="flameplane",
+    policies=[*(p for rule in RULES for p in policies(rule, WAIVERS)), *waiver_policies(RULES, WAIVERS)],
+)

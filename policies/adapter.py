@@ -5,15 +5,22 @@ policy's level: a green preview then proves nothing. A check that throws ends th
 are violations of the rule itself that begin with "could not run", and they block.
 
 Each rule is one policy, so that a violation carries its rule's id. Pulumi reads all resources again for each stack
-policy: 1.5 s for 2,000 resources and the nine there are, beside 2.0 s for all rules on single objects (measured).
+policy: benchmarks/plan.md says what that costs. A rule with waivers gets a second, advisory policy `<id>-waived` that
+reports what they cover; what is wrong with waivers is reported by policies `WVR###`. Without waivers there are none of
+these, so they cost nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
+import pulumi
 from pulumi_policy import (
     EnforcementLevel,
     Policy,
+    PolicyResource,
     ReportViolation,
     ResourceValidationArgs,
     ResourceValidationPolicy,
@@ -23,24 +30,85 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
-from policies.rule import Manifest, Rule
+from policies import resources
+from policies.rule import Manifest, Rule, Violation
+from policies.waivers import MARK, SUFFIX, UNUSED, Waivers
+from schemas.waivers import TEXTS, WARNINGS, Problem
 
 COULD_NOT_RUN = "could not run"
 DOCS = "docs/policies.md"
-HELM_RELEASE = "kubernetes:helm.sh/v3:Release"  # the one kubernetes: type that is no object: it hides those it makes
+
+Report = Callable[[str, str | None], None]
 
 
-def policies(rule: Rule) -> list[Policy]:
-    """The Pulumi policies of one rule: one, and for a warning a second that blocks when the rule could not run."""
+def policies(rule: Rule, waivers: Waivers = Waivers()) -> list[Policy]:  # noqa: B008  frozen
+    """The Pulumi policies of one rule: one; for a warning a second that blocks when the rule could not run; and one
+    that reports what is waived."""
     if rule.severity == "error":
-        return [_policy(rule, rule.id, EnforcementLevel.MANDATORY, violations=True, failures=True)]
-    return [
-        _policy(rule, rule.id, EnforcementLevel.ADVISORY, violations=True, failures=False),
-        _policy(rule, f"{rule.id}-ran", EnforcementLevel.MANDATORY, violations=False, failures=True),
-    ]
+        found = [_policy(rule, rule.id, EnforcementLevel.MANDATORY, waivers, {"violations", "failures"})]
+    else:
+        found = [
+            _policy(rule, rule.id, EnforcementLevel.ADVISORY, waivers, {"violations"}),
+            _policy(rule, f"{rule.id}-ran", EnforcementLevel.MANDATORY, waivers, {"failures"}),
+        ]
+    if waivers.of(rule):
+        found.append(_policy(rule, f"{rule.id}{SUFFIX}", EnforcementLevel.ADVISORY, waivers, {"waived"}))
+    return found
 
 
-def _policy(rule: Rule, name: str, level: EnforcementLevel, *, violations: bool, failures: bool) -> Policy:
+def waiver_policies(rules: Sequence[Rule], waivers: Waivers) -> list[Policy]:
+    """The policies that report what is wrong with waivers; none where nothing can be."""
+    problems = {
+        number: list(of) for number, of in groupby(sorted(waivers.file.problems, key=lambda p: p.id), lambda p: p.id)
+    }
+    if waivers.file.live:
+        problems.setdefault(UNUSED, [])
+    waived = [rule for rule in rules if waivers.of(rule)]
+    return [_waiver_policy(number, of, waived, waivers) for number, of in problems.items()]
+
+
+def _waiver_policy(number: str, problems: Sequence[Problem], waived: Sequence[Rule], waivers: Waivers) -> Policy:
+    title, fix = TEXTS[number]
+
+    def check(args: StackValidationArgs, report: ReportViolation) -> None:
+        for problem in problems:
+            report(str(problem), None)
+        if number == UNUSED:
+            for problem in waivers.unused(_found(waived, args), _stack(args)):
+                report(str(problem), None)
+
+    return StackValidationPolicy(
+        name=number,
+        display_name=title,
+        description=f"{title}.",
+        enforcement_level=EnforcementLevel.ADVISORY if number in WARNINGS else EnforcementLevel.MANDATORY,
+        severity=Severity.LOW if number in WARNINGS else Severity.HIGH,
+        remediation_steps=fix,
+        url=f"{DOCS}#waivers",
+        validate=check,
+    )
+
+
+def _found(rules: Sequence[Rule], args: StackValidationArgs) -> Iterator[tuple[Rule, Violation, str | None]]:
+    """What rules find in a stack. One that cannot run says so itself; here it has found nothing."""
+    manifests = _manifests(args)
+    for rule in rules:
+        batches = [manifests] if rule.scope == "stack" else [{urn: m} for urn, m in manifests.items()]
+        for batch in batches:
+            with suppress(Exception):  # the rule's own policy names it
+                yield from ((rule, v, urn) for v, urn in _violations(rule, batch))
+
+
+@dataclass(frozen=True)
+class _Reports:
+    """Where a policy reports to; what it is not about goes nowhere."""
+
+    violation: Report
+    failure: Report
+    waived: Report
+
+
+def _policy(rule: Rule, name: str, level: EnforcementLevel, waivers: Waivers, about: set[str]) -> Policy:
     common: Mapping[str, Any] = {
         "name": name,
         "display_name": rule.name,
@@ -52,47 +120,68 @@ def _policy(rule: Rule, name: str, level: EnforcementLevel, *, violations: bool,
     }
 
     def judge(manifests: Mapping[str, Manifest], report: ReportViolation) -> None:
-        _judge(rule, manifests, report if violations else _ignore, report if failures else _ignore)
+        _judge(
+            rule,
+            manifests,
+            waivers,
+            _Reports(*(report if what in about else _ignore for what in ("violations", "failures", "waived"))),
+        )
 
     if rule.scope == "stack":
 
         def stack(args: StackValidationArgs, report: ReportViolation) -> None:
-            judge({r.urn: r.props for r in args.resources if r.resource_type.startswith("kubernetes:")}, report)
+            judge(_manifests(args), report)
 
         return StackValidationPolicy(validate=stack, **common)
 
     def resource(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        if args.resource_type == HELM_RELEASE:
-            judge({args.urn: {"kind": "Release", "metadata": {"name": args.name}}}, report)
-        elif args.resource_type.startswith("kubernetes:"):
-            judge({args.urn: args.props}, report)
+        judge({args.urn: m} if (m := _manifest(args)) is not None else {}, report)
 
     return ResourceValidationPolicy(validate=resource, **common)
 
 
-def _judge(
-    rule: Rule,
-    manifests: Mapping[str, Manifest],
-    violation: Callable[[str, str | None], None],
-    failure: Callable[[str, str | None], None],
-) -> None:
+def _manifest(args: ResourceValidationArgs | PolicyResource) -> Manifest | None:
+    return resources.manifest(args.resource_type, args.name, args.props, protect=bool(args.opts.protect))
+
+
+def _manifests(args: StackValidationArgs) -> dict[str, Manifest]:
+    """All of a stack by URN, and its settings."""
+    found = {r.urn: m for r in args.resources if (m := _manifest(r)) is not None}
+    settings = resources.settings(_stack(args), pulumi.runtime.get_config_env())
+    return found | ({"": settings} if settings else {})
+
+
+def _stack(args: StackValidationArgs) -> str:
+    """Name of the stack: the second part of every URN."""
+    return args.resources[0].urn.split(":")[2] if args.resources else ""
+
+
+def _judge(rule: Rule, manifests: Mapping[str, Manifest], waivers: Waivers, reports: _Reports) -> None:
     """Run the check over manifests by URN. Violations found before it stops still count."""
-    urns = {id(manifest): urn for urn, manifest in manifests.items()}
-    whole = next(iter(urns.values())) if len(urns) == 1 else None
+    whole = next(iter(manifests)) if len(manifests) == 1 else None
     try:
-        applicable = rule.applicable(manifests.values())
-        if not applicable:
-            return
-        for v in rule.check(applicable):
-            violation(str(v), urns.get(id(v.manifest), whole))
+        for violation, urn in _violations(rule, manifests):
+            if waiver := waivers.covering(rule, violation, urn):
+                reports.waived(f"{violation}{MARK}{waiver}]", urn)
+            else:
+                reports.violation(str(violation), urn)
     except UnknownValueError as unknown:
-        failure(
+        reports.failure(
             f"{COULD_NOT_RUN}: {unknown.message}; {rule.id} ({rule.name}) reads it, so it has to be known before apply",
             whole,
         )
     except Exception as error:  # a rule of ours that is broken must be named and must block, whatever it raised
         what = f"{type(error).__name__}: {error}"
-        failure(f"{COULD_NOT_RUN}: {rule.id} ({rule.name}) failed with {what}; the rule has to be fixed", whole)
+        reports.failure(f"{COULD_NOT_RUN}: {rule.id} ({rule.name}) failed with {what}; the rule has to be fixed", whole)
+
+
+def _violations(rule: Rule, manifests: Mapping[str, Manifest]) -> Iterator[tuple[Violation, str | None]]:
+    """What a check finds, each with the URN of the resource at fault."""
+    urns = {id(manifest): urn for urn, manifest in manifests.items() if urn}
+    whole = next(iter(urns.values())) if len(urns) == 1 else None
+    if applicable := rule.applicable(manifests.values()):
+        for violation in rule.check(applicable):
+            yield violation, urns.get(id(violation.manifest), whole)
 
 
 def _ignore(_message: str, _urn: str | None) -> None:

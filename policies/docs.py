@@ -5,6 +5,7 @@ from typing import Final
 
 from policies.rule import Rule
 from policies.rules import RULES
+from schemas.waivers import TEXTS, WARNINGS
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "policies.md"
 HEAD: Final = """\
@@ -17,19 +18,31 @@ with `--policy-pack policies`. An error blocks, a warning does not. A rule that 
 not known before apply or because the rule itself is broken, blocks as well and says which rule it is.
 
 Each rule has examples that it refuses and that it accepts in `tests/policies/fixtures/<id>/`.
+
+## Waivers
+
+`policies/waivers.yaml` lists what may pass for a time: rule, target, reason, owner, approver (somebody else) and the
+day it ends, at most 90 days after it was granted. What a waiver covers is still found and shown, as a note with the
+waiver's reason (in SARIF a suppressed result). The pack itself reads the file, so `flameplane plan` and
+`pulumi preview` say the same. Its head describes the form.
+
 """
 
 
 def page() -> str:
     """The whole page."""
+    waivers = "".join(
+        f"| {i} | {title} | {'warning' if i in WARNINGS else 'error'} | {fix} |\n" for i, (title, fix) in TEXTS.items()
+    )
     table = "".join(f"| [{r.id}](#{r.id.lower()}) | {r.name} | {r.severity} |\n" for r in RULES)
-    return f"{HEAD}\n| rule | name | severity |\n| --- | --- | --- |\n{table}" + "".join(_section(r) for r in RULES)
+    head = f"{HEAD}| finding | what | severity | fix |\n| --- | --- | --- | --- |\n{waivers}\n## Rules\n"
+    return f"{head}\n| rule | name | severity |\n| --- | --- | --- |\n{table}" + "".join(_section(r) for r in RULES)
 
 
 def _section(rule: Rule) -> str:
     scope = "all objects of the stack together" if rule.scope == "stack" else "each object by itself"
     return f"""
-## {rule.id}
+### {rule.id}
 
 **{rule.name}** ({rule.severity})
 
@@ -37,7 +50,7 @@ def _section(rule: Rule) -> str:
 
 **Fix:** {rule.remediation}
 
-Looks at {scope}: {", ".join(rule.kinds)}.
+Looks at {scope}: {", ".join(rule.kinds) or "all kinds"}.{"" if rule.waivable else " It cannot be waived."}
 """
 
 

@@ -23,8 +23,9 @@ class Violation:
 class Rule:
     """One rule.
 
-    ``check`` gets the manifests whose kind is in ``kinds``: one at a time (scope "object") or all of a stack at once
-    (scope "stack"). Stack rules cost more and, on `pulumi up`, speak only after everything was applied: use them where
+    ``check`` gets the manifests whose kind is in ``kinds`` (no kinds: all): one at a time (scope "object") or all of a
+    stack at once (scope "stack"), then also the settings of the environment (policies/resources.py) if it names their
+    kind. Stack rules cost more and, on `pulumi up`, speak only after everything was applied: use them where
     one object cannot be judged by itself. Manifests may be read-only proxies that raise on a value not known before
     apply, so a check must not compare lists with `==` (a proxy never equals a list) nor look for `dict`, `list` or
     `int` by type.
@@ -38,10 +39,11 @@ class Rule:
     check: Callable[[Sequence[Manifest]], Iterable[Violation]]
     severity: Literal["error", "warning"] = "error"  # an error blocks (mandatory), a warning does not (advisory)
     scope: Literal["object", "stack"] = "object"
+    waivable: bool = True  # False: nobody's reason could be good enough (policies/waivers.yaml)
 
     def applicable(self, manifests: Iterable[Manifest]) -> list[Manifest]:
         """The manifests this rule is about."""
-        return [m for m in manifests if m.get("kind") in self.kinds]
+        return [m for m in manifests if (m.get("kind") in self.kinds if self.kinds else m.get("kind") != "Settings")]
 
 
 def run(rules: Iterable[Rule], manifests: Sequence[Manifest]) -> list[tuple[Rule, Violation]]:
@@ -50,5 +52,5 @@ def run(rules: Iterable[Rule], manifests: Sequence[Manifest]) -> list[tuple[Rule
     for rule in rules:
         applicable = rule.applicable(manifests)
         batches = [applicable] if rule.scope == "stack" else [[m] for m in applicable]
-        found += [(rule, violation) for batch in batches for violation in rule.check(batch)]
+        found += [(rule, violation) for batch in batches if batch for violation in rule.check(batch)]
     return found

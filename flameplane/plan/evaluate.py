@@ -9,15 +9,19 @@ from typing import Any, Final
 from pulumi.runtime.proto import analyzer_pb2
 
 from flameplane.catalog import Sources, load
-from flameplane.findings import Finding, Severity, in_order
+from flameplane.findings import Finding, Location, Severity, in_order
 from flameplane.plan.manifests import manifest, title
 from flameplane.plan.pack import Pack, RuleFailed, running_pack
 from flameplane.plan.places import declaration, python_line
 from flameplane.plan.recording import Recording, Resource
 from flameplane.plan.values import UNKNOWN, to_struct, walk
+from schemas.waivers import FILE as WAIVERS
 
 PACK: Final = "policies"
-_RULE: Final = re.compile(r"FP\d{3}")
+_RULE: Final = re.compile(r"(FP|WVR)\d{3}")
+# How the pack reports what policies/waivers.yaml covers, and what is wrong with the file.
+_WAIVED: Final = re.compile(r" \[waived: (?P<waiver>[^\n]*)\]$")
+_WAIVER_PLACE: Final = re.compile(rf"{WAIVERS}:(?P<line>\d+):(?P<column>\d+): ")
 _CANNOT_RUN: Final = re.compile(
     r"can't run policy '.*?' from policy pack '.*?' during preview: (?P<reason>.*)", re.DOTALL
 )
@@ -113,6 +117,12 @@ class _Judge:
         if cannot := _CANNOT_RUN.fullmatch(diagnostic.message):
             severity, text = "error", f"could not run: {cannot['reason']}"
             fix = "Make every value the rule reads known before apply."
+        if at := _WAIVER_PLACE.match(text):
+            place = Location(WAIVERS, int(at["line"]), int(at["column"]))
+            return Finding(_rule_id(diagnostic.policyName), severity, text[at.end() :], place, fix=fix)
+        waived = _WAIVED.search(text) if diagnostic.policyName.endswith("-waived") else None
+        if waived:
+            severity, text = "note", text[: waived.start()]
         if at_fault is None and (unknown := _UNKNOWN_PATH.search(text)):
             at_fault = self._holder(unknown["path"])
         text, declared = declaration(text, self.sources)
@@ -127,6 +137,7 @@ class _Judge:
             fix=fix,
             related=(python,) if declared and python else (),
             subject=at_fault.urn if at_fault else "",
+            waived=waived["waiver"] if waived else "",
         )
 
     def _holder(self, path: str) -> Resource | None:

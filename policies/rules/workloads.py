@@ -77,5 +77,6 @@ RULES: Final = (
         "more says so in schemas/allowed.py, where it is reviewed.",
         kinds=(*WORKLOADS, RELEASE),
         check=_pods,
+        waivable=False,
     ),
 )
