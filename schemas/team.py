@@ -121,6 +121,12 @@ class OrganisationMetadata(Model):
     """Who the organisation is."""
 
     name: Name = Field(description="Name of the organisation.", examples=["acme"])
+    owners: Annotated[list[CodeOwner], UNIQUE] = Field(
+        default=[],
+        description="Code owners who review what concerns everybody: this file, policies, waivers, exports, stacks and "
+        "images.lock. CODEOWNERS is generated from them and from the teams' owners.",
+        examples=[["@acme/platform"]],
+    )
 
 
 class OrganisationSpec(Model):
