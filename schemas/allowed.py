@@ -20,7 +20,18 @@ PROFILE_TYPES: Final = {
 EBPF_TYPES: Final = ("cpu", "offcpu")
 # Languages whose agent is injected into the pod (Go is scraped, native has none).
 INJECTED_LANGUAGES: Final = ("java", "node", "python")
+# Languages whose agent inside the process has a bridge that ties samples to spans. Go has one only for profiles that
+# the process pushes itself, which are not collected here; Node.js has none.
+SPAN_PROFILE_LANGUAGES: Final = ("java", "python")
 SAMPLE_RATE_HZ: Final = (0, 99)  # 99 Hz: the field's default, off the 100 Hz timer beat; 19 the baseline tier; 0 is off
+
+# Labels of a profile that the backend keeps. Everything else is dropped before it is stored: each new value would be a
+# series of its own, and what applications write into labels may be personal data.
+PROFILE_LABELS: Final = (
+    *("service_name", "team", "namespace", "pod", "container", "language"),
+    *("version", "git_ref", "track", "region", "environment", "resolution"),
+    *("service_repository", "service_git_ref", "service_root_path"),  # what Grafana's links to source code are made of
+)
 
 # -- retention, days ---------------------------------------------------------------------------------------------------
 RETENTION_DAYS: Final = (30, 90)  # the promise of the platform: never less than 30, never more than 90
@@ -45,3 +56,43 @@ NAMESPACES: Final = {
     BACKEND_NAMESPACE: "restricted",
 }
 SERVICE_TYPES: Final = ("ClusterIP",)  # nothing of the platform is reachable from outside the cluster by itself
+WIDEST_PREFIX: Final = {4: 8, 6: 32}  # by version of IP: an address range wider than this names no one
+
+# -- the network -------------------------------------------------------------------------------------------------------
+# The one program that may reach the internet, and the only port. What is `private` it reaches by a rule of its own.
+EGRESS_PROXY: Final = "egress-proxy"
+INTERNET_PORT: Final = 443
+# IANA special-purpose registries (RFC 6890): private, shared (RFC 6598), this host, link-local (the metadata services
+# of clouds among them), multicast, reserved.
+PRIVATE_RANGES: Final = (
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+)
+PRIVATE_RANGES_V6: Final = ("::1/128", "fc00::/7", "fe80::/10", "ff00::/8")
+# Where EC2 hands out the node's credentials: no pod of the platform may reach it.
+METADATA_ADDRESS: Final = "169.254.169.254"
+# Where the agent of EKS Pod Identity, a process of the node, hands a pod its own role's credentials (AWS EKS user
+# guide, "How EKS Pod Identity works"); port 80.
+POD_IDENTITY_ADDRESS: Final = "169.254.170.23"
+
+# -- the cloud ---------------------------------------------------------------------------------------------------------
+# AWS services that may act by themselves, for our own account: EKS gives pods their roles, Budgets sends notices.
+CLOUD_SERVICES: Final = ("budgets.amazonaws.com", "pods.eks.amazonaws.com")
+# All that pods may do in S3: Pyroscope with the profiles, the gateway with its audit records, which it cannot read.
+PROFILE_ACTIONS: Final = (
+    "s3:AbortMultipartUpload",
+    "s3:DeleteObject",
+    "s3:GetBucketLocation",
+    "s3:GetObject",
+    "s3:ListBucket",
+    "s3:ListMultipartUploadParts",
+    "s3:PutObject",
+)
+AUDIT_ACTIONS: Final = ("s3:AbortMultipartUpload", "s3:GetBucketLocation", "s3:PutObject")

@@ -90,7 +90,7 @@ def examine(
             break  # all that is left is between fields of the whole file, and told
         for mistake in mistakes:
             root = standin.put(model, root, mistake.wrong, mistake.path, guessed=guessed, hints=hints)
-        if len(guessed) == before:
+        if root is before:
             break
     return Checked(None, tuple(guessed) or ((),))
 
@@ -168,7 +168,9 @@ class _Mistake:
         elif what in ("string_pattern_mismatch", "string_too_short"):
             self._form()
         elif what == "too_short":
-            self._add("026", f"{self.label} is empty")
+            info = shape.info_at(self.model, self.path)
+            needed = "List at least one entry." if info and info.is_required() else ""
+            self._add("026", f"{self.label} is empty", fix=needed)
         else:
             self._type(self.error["msg"] if what not in _TYPES and what != "model_attributes_type" else "")
 
@@ -196,9 +198,7 @@ class _Mistake:
 
     def _missing(self, path: Path) -> None:
         """Point at the key that should hold it, and show what to write."""
-        _, annotation = shape.resolve(self.model, tuple(path[:-1]))
-        owner = next(iter(shape.models(annotation)), None)
-        info = shape.field_of(owner, str(path[-1])) if owner else None
+        info = shape.info_at(self.model, path)
         fix = "Add:\n" + self.report.snippet(path, shape.example(info) if info else None)
         self._add("021", f"{self.report.show(path)} is missing", self.root.nearest(path[:-1]).where, fix=fix)
 
@@ -214,9 +214,7 @@ class _Mistake:
 
     def _range(self) -> tuple[str, ...]:
         """Both ends of the range, if it has two."""
-        _, annotation = shape.resolve(self.model, self.path[:-1])
-        owner = next(iter(shape.models(annotation)), None)
-        info = shape.field_of(owner, str(self.path[-1])) if owner else None
+        info = shape.info_at(self.model, self.path)
         ends = {k: getattr(m, k) for m in (info.metadata if info else []) for k in ("ge", "le") if hasattr(m, k)}
         return (f"{ends['ge']} to {ends['le']}",) if len(ends) == 2 else ()
 

@@ -8,7 +8,7 @@ from flameplane.catalog.check import check
 from flameplane.catalog.files import relative
 from flameplane.catalog.loading import Loaded, load
 from flameplane.catalog.report import Report
-from flameplane.catalog.settings import FOLDER, load_settings, stacks
+from flameplane.catalog.settings import FOLDER, load_settings, shared, stacks
 from flameplane.catalog.strict import read
 from flameplane.findings import Finding, Location, in_order
 from schemas.images import ImagesLock
@@ -31,7 +31,8 @@ def check_project(root: Path) -> Checked:
     environments = tuple(stacks(root))
     findings = list(loaded.findings)
     for stack in environments:
-        findings += load_settings(root, stack).findings
+        findings += load_settings(root, stack, alone=True).findings
+    findings += shared(root)
     findings += _strays(root)
     if (root / "Pulumi.yaml").is_file() or (root / LOCK).is_file():
         findings += _lock(root)

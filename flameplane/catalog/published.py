@@ -165,7 +165,8 @@ def _stack_file(settings: dict[str, Any]) -> dict[str, Any]:
         "type": "array",
         "items": {"type": "string"},
         "contains": {"const": "kubernetes"},
-        "description": "Has to name kubernetes: the default provider would use the current kubectl context.",
+        "description": "Has to name kubernetes, and aws where there is a cloud account: default providers would use the "
+        "current kubectl context or AWS profile.",
     }
     required = [f"flameplane:{key}" for key in settings["required"]]
     config = {
@@ -174,6 +175,8 @@ def _stack_file(settings: dict[str, Any]) -> dict[str, Any]:
         "patternProperties": {"^pulumi:": {}},
         "additionalProperties": False,
         "required": [*required, "pulumi:disable-default-providers"],
+        "if": {"required": ["flameplane:cloud"]},
+        "then": {"properties": {"pulumi:disable-default-providers": {"contains": {"const": "aws"}}}},
     }
     own = {"type": "string", "description": "Written by Pulumi."}
     names = ("secretsprovider", "encryptionsalt", "encryptedkey")

@@ -255,6 +255,38 @@ RULES: Final[dict[str, Rule]] = {
         "prod: `{mode: compliance, days: 365}` or more; others: `mode: governance`.",
         _SET,
     ),
+    # -- settings: what an environment has to be
+    "075": Rule(
+        "Too few replicas",
+        "A drained node would end everybody's reading, and what only happens between replicas would be seen in prod "
+        "first.",
+        "Raise the number.",
+        _SET,
+    ),
+    "076": Rule(
+        "Address of this machine",
+        "The pods of a cluster elsewhere would look for it inside themselves.",
+        "Write the address under which the cluster reaches it.",
+        _SET,
+    ),
+    "077": Rule(
+        "Name of another environment",
+        "It was copied and not changed: the stack of one environment would change or read another.",
+        "Write the name of this environment's.",
+        _SET,
+    ),
+    "078": Rule(
+        "Shared between environments",
+        "What happens in one environment must not reach the other: data, tokens, objects of the cluster.",
+        "Give each environment its own.",
+        _SET,
+    ),
+    "079": Rule(
+        "Trial set-up in an environment that people rely on",
+        "One process and one node are each down with every update.",
+        "Use what the environment needs, or try it in dev or local.",
+        _SET,
+    ),
     "080": Rule(
         "Grafana's state in two places, or copies without a shared one",
         "Each replica would have dashboards and sessions of its own, and people would lose them at random.",
@@ -265,6 +297,18 @@ RULES: Final[dict[str, Rule]] = {
         "Address that the network policy cannot name",
         "A Grafana of our own reaches pods of named namespaces only, so that it cannot hand a token on.",
         "Write the URL of a Service: http://<name>.<namespace>.svc:<port>, or use `mode: existing`.",
+        _SET,
+    ),
+    "082": Rule(
+        "Address range that names nobody",
+        "Network policies open to whoever has an address in it; Kubernetes warns of bits beside the network's.",
+        "Name the network, or the one host with /32.",
+        _SET,
+    ),
+    "083": Rule(
+        "No way out where one is needed",
+        "Network policies close everything that settings do not name.",
+        "Add the value that is named.",
         _SET,
     ),
 }

@@ -5,16 +5,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flameplane.catalog.check import check
+from flameplane.catalog.check import examine
 from flameplane.catalog.files import relative
 from flameplane.catalog.report import Report
+from flameplane.catalog.shared import apart
 from flameplane.catalog.sources import Sources
 from flameplane.catalog.strict import read
 from flameplane.catalog.suggest import closest
-from flameplane.catalog.tree import Node, graft
+from flameplane.catalog.tree import Node, changed, graft
 from flameplane.catalog.tree import Path as KeyPath
 from flameplane.findings import Finding, Location, in_order
 from schemas.settings import Settings
+from schemas.settings.environments import ENVIRONMENTS
 
 PROJECT = "flameplane"
 FOLDER = "stacks"
@@ -33,8 +35,8 @@ class LoadedSettings:
     sources: Sources
 
 
-def load_settings(root: Path, stack: str) -> LoadedSettings:
-    """The settings file of ``stack``."""
+def load_settings(root: Path, stack: str, alone: bool = False) -> LoadedSettings:
+    """The settings file of ``stack``, held against those of the other environments unless it is looked at ``alone``."""
     path = root / FOLDER / f"Pulumi.{stack}.yaml"
     name = f"{FOLDER}/{path.name}"
     report = Report("SET", ("config", f"{PROJECT}:"))
@@ -46,7 +48,7 @@ def load_settings(root: Path, stack: str) -> LoadedSettings:
         return LoadedSettings(None, report.findings, Sources())
     tree = read(path, name, report)
     values = _values(tree, report) if tree else None
-    return _checked(values, name, stack, report)
+    return _checked(values, name, stack, report, {} if alone else _others(root, stack))
 
 
 def check_settings(values: Mapping[str, Any], file: Path, root: Path) -> LoadedSettings:
@@ -60,7 +62,27 @@ def check_settings(values: Mapping[str, Any], file: Path, root: Path) -> LoadedS
     report = Report("SET", ("config", f"{PROJECT}:"))
     written = read(file, name, report) if file.is_file() else None
     like = _values(written, report) if written else None
-    return _checked(graft(dict(values), like, Location(name, 1, 1)), name, _stack(file), report)
+    stack = _stack(file)
+    return _checked(graft(dict(values), like, Location(name, 1, 1)), name, stack, report, _others(root, stack))
+
+
+def shared(root: Path) -> list[Finding]:
+    """What the environments of a project share and must not; each pair is told once."""
+    report = Report("SET", ("config", f"{PROJECT}:"))
+    apart(_others(root), report)
+    return report.findings
+
+
+def _others(root: Path, stack: str = "") -> dict[str, Node]:
+    """The values of every environment but ``stack``; what is wrong in their files is told when they are checked."""
+    trees = {}
+    for other in stacks(root):
+        name = f"{FOLDER}/Pulumi.{other}.yaml"
+        ignored = Report("SET")
+        tree = read(root / name, name, ignored) if other != stack else None
+        if tree and (values := _values(tree, ignored)):
+            trees[other] = values
+    return trees
 
 
 def stacks(root: Path) -> list[str]:
@@ -77,13 +99,15 @@ def _values(tree: Node, report: Report) -> Node | None:
     if not isinstance(tree.value, dict):
         report.add("022", "a settings file is a map with the key config", tree.where)
         return None
+    config = tree.child("config")
     for key, node in tree.value.items():
         if key not in _PULUMI_KEYS:
             guess = closest(key, _PULUMI_KEYS)
+            if config is None and isinstance(node.value, dict):
+                config, guess = node, "config"
             report.add(
                 "020", f"unknown key {key}", node.key, valid=("config",), fix=f"Did you mean {guess}?" if guess else ""
             )
-    config = tree.child("config")
     if config is None or not isinstance(config.value, dict):
         at = config.where if config else tree.where
         report.add("021", "config is missing", at, fix=f"Add:\nconfig:\n  {PROJECT}:environment: dev")
@@ -95,8 +119,8 @@ def _values(tree: Node, report: Report) -> Node | None:
             guess = closest(prefix, (PROJECT, "pulumi")) or PROJECT
             fix = f"Write {guess}:{name or prefix}"
             report.add("020", f"unknown key {key}: settings are {PROJECT}:<name>", node.key, fix=fix)
-            if guess == PROJECT and name:
-                values.setdefault(name, node)  # read as what was meant, so that it is not missing as well
+            if guess == PROJECT:
+                values.setdefault(name or prefix, node)  # read as what was meant, so that it is not missing as well
         elif prefix == PROJECT:
             values[name] = replace(node, value=_QUOTED_BY_PULUMI.get(node.text, node.value))
     _default_provider(config, report)
@@ -124,15 +148,24 @@ def _hides_secret(node: Node, path: KeyPath, report: Report) -> bool:
     return any(found)
 
 
-def _checked(values: Node | None, name: str, stack: str, report: Report) -> LoadedSettings:
+def _named(values: Node, stack: str, report: Report) -> Node:
+    """The values with the environment that the file is called after."""
+    node = values.child("environment")
+    if node is None or node.value == stack or node.value not in ENVIRONMENTS:
+        return values
+    message = f"environment is {node.value} in the file of {stack}"
+    report.add("061", message, node.where, valid=(stack,), fix=f"Write {stack}")
+    return changed(values, ("environment",), replace(node, value=stack)) if stack in ENVIRONMENTS else values
+
+
+def _checked(values: Node | None, name: str, stack: str, report: Report, others: Mapping[str, Node]) -> LoadedSettings:
     sources = Sources()
     settings: Settings | None = None
     if values and not _hides_secret(values, (), report):
         sources.add("settings", stack, name, values)
-        settings = check(Settings, values, report)
-    if values and settings and settings.environment != stack:
-        at = values.nearest(("environment",)).where
-        message = f"environment is {settings.environment} in the file of {stack}"
-        report.add("061", message, at, valid=(stack,), fix=f"Write {stack}")
+        # Rules that depend on the environment go by the file's name where the value is wrong.
+        hints: dict[KeyPath, str] = {("environment",): stack} if stack in ENVIRONMENTS else {}
+        settings = examine(Settings, _named(values, stack, report), report, hints=hints).model
+        apart({**others, stack: values}, report, only=stack)
     findings = in_order(report.findings)
     return LoadedSettings(None if findings else settings, findings, sources)

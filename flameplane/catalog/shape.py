@@ -1,5 +1,6 @@
 """The shape of the models, as findings need it: which keys are valid where, and what a missing one looks like."""
 
+import re
 import types
 import typing
 from typing import Annotated, Any, Literal, Union
@@ -78,6 +79,13 @@ def field_of(model: type[BaseModel], key: str) -> FieldInfo | None:
     return fields(model).get(key)
 
 
+def info_at(model: type[BaseModel], path: Path) -> FieldInfo | None:
+    """The field at a path of the file; None for entries of lists and maps."""
+    _, annotation = resolve(model, path[:-1])
+    owner = next(iter(models(annotation)), None)
+    return field_of(owner, str(path[-1])) if owner else None
+
+
 def kind(annotation: Any) -> str:
     """What a value of the annotation is, in words."""
     annotation = bare(annotation)
@@ -119,6 +127,11 @@ def inline(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        risky = not value or value[0] in "#@`%&*!|>'\"[]{}?-" or any(part in value for part in (": ", " #", "{", '"'))
+        risky = (
+            not value
+            or re.fullmatch(r"[-+.0-9]+|true|false|null|yes|no|on|off|y|n|~", value.lower())
+            or value[0] in "#@`%&*!|>'\"[]{}?-"
+            or any(part in value for part in (": ", " #", "{", '"'))
+        )
         return "'" + value.replace("'", "''") + "'" if risky else value
     return "" if value is None else str(value)

@@ -27,7 +27,7 @@ def put(
     """The tree with stand-ins at the paths ``wrong``, which ``guessed`` remembers.
 
     A path that holds a stand-in already could not be mended there: then what is around it is replaced, first the model
-    at ``within``. The whole file never is.
+    at ``within``. The whole file never is. What a hint knows is no guess.
     """
     for path in wrong:
         target = within if covered(path, guessed) else path
@@ -35,7 +35,8 @@ def put(
             target = target[:-1]
         if target:
             root = _replaced(model, root, target, hints)
-            guessed.append(target)
+            if target not in hints:
+                guessed.append(target)
     return root
 
 
@@ -53,10 +54,7 @@ def _replaced(model: type[BaseModel], root: Node, path: Path, hints: Hints) -> N
 
 def _value(model: type[BaseModel], path: Path) -> tuple[bool, Any]:
     """An example of a value that has to be there; (False, None) where the default or nothing will do."""
-    _, annotation = shape.resolve(model, path[:-1])
-    owner = next(iter(shape.models(annotation)), None)
-    info = shape.field_of(owner, str(path[-1])) if owner else None
-    if info:
+    if info := shape.info_at(model, path):
         return info.is_required(), shape.example(info)
     if isinstance(path[-1], int) and len(path) > 1:  # an entry of a list: its first example, so that others keep places
         _, entries = _value(model, path[:-1])

@@ -48,5 +48,8 @@ def _variants(text: str) -> Iterator[str]:
         yield re.sub(r"^(?:ssh://)?git@([^:/]+)[:/](.*)$", r"https://\1/\2", base)
         yield re.sub(r"^(https?://)[^@/]*@", r"\1", base)
         yield f"https://{base}"
+        yield re.sub(r"^https?://", "", base).rstrip("/")
         yield re.sub(r"^https?://([^/]*).*$", r"\1", base)
+        yield re.sub(r"^([0-9]+) ?([MGT])i?[bB]?$", r"\1\2i", base)  # a size in GB as one in Gi
+        yield re.sub(r"^v?(1\.[0-9]+)\..*$", r"\1", base)  # a version of Kubernetes without its patch
     yield re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -6,10 +6,17 @@ from typing import Any, Final
 
 from policies.objects import breaks, items, name, namespace
 from policies.rule import Manifest, Rule, Violation
-from schemas.allowed import NAMESPACES
+from schemas.allowed import (
+    EGRESS_PROXY,
+    INTERNET_PORT,
+    METADATA_ADDRESS,
+    NAMESPACES,
+    PRIVATE_RANGES,
+    SYSTEM_NAMESPACE,
+    WIDEST_PREFIX,
+)
 
 DIRECTIONS: Final = {"Ingress": ("ingress", "from"), "Egress": ("egress", "to")}
-WIDEST_PREFIX: Final = {4: 8, 6: 32}  # an address range wider than this names no one
 
 
 def _policies(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -45,13 +52,38 @@ def _rule(policy: Manifest, direction: str, rule: Mapping[str, Any], peers: str)
     if not items(rule.get(peers)):
         yield breaks(policy, f"{rule_of} without `{peers}`: it opens to everyone")
     for peer in items(rule.get(peers)):
-        if problem := _too_wide(peer):
+        if direction == "Egress" and _reaches(peer, METADATA_ADDRESS):
+            yield breaks(policy, f"{rule_of} that reaches the node's credentials ({METADATA_ADDRESS})")
+        elif not _way_out(policy, direction, rule, peer) and (problem := _too_wide(peer)):
             yield breaks(policy, f"{rule_of} {problem}")
     ports = items(rule.get("ports"))
     if not ports or any(port.get("port") is None for port in ports):
         yield breaks(policy, f"{rule_of} that names no port: it opens all of them")
     if any(port.get("endPort") is not None for port in ports):
         yield breaks(policy, f"{rule_of} that opens a range of ports (endPort); name each")
+
+
+def _reaches(peer: Mapping[str, Any], address: str) -> bool:
+    block = peer.get("ipBlock") or {}
+    where = ipaddress.ip_address(address)
+
+    def has(cidr: object) -> bool:
+        return where in ipaddress.ip_network(str(cidr), strict=False)
+
+    return bool(block.get("cidr")) and has(block["cidr"]) and not any(has(cidr) for cidr in items(block.get("except")))
+
+
+def _way_out(policy: Manifest, direction: str, rule: Mapping[str, Any], peer: Mapping[str, Any]) -> bool:
+    """The internet, for the egress proxy, on its one port, and nothing that is private."""
+    proxy = {"matchLabels": {"app.kubernetes.io/name": EGRESS_PROXY}}
+    ports = [(port.get("protocol"), port.get("port")) for port in items(rule.get("ports"))]
+    return (
+        direction == "Egress"
+        and namespace(policy) == SYSTEM_NAMESPACE
+        and (policy.get("spec") or {}).get("podSelector") == proxy
+        and ports == [("TCP", INTERNET_PORT)]
+        and set(PRIVATE_RANGES) <= set(items((peer.get("ipBlock") or {}).get("except")))
+    )
 
 
 def _too_wide(peer: Mapping[str, Any]) -> str | None:

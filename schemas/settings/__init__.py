@@ -4,9 +4,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from schemas.base import Conflict, Model, refuse
+from schemas.base import Model, refuse
 from schemas.settings import backend as profile_store
 from schemas.settings import cloud as cloud_account
+from schemas.settings import environments
 from schemas.settings.access import Access
 from schemas.settings.backend import Backend, ObjectStorage, Volumes
 from schemas.settings.cloud import Cloud
@@ -53,26 +54,8 @@ class Settings(Model):
 
     @model_validator(mode="after")
     def _fields_agree(self) -> "Settings":
-        storage, local = self.backend.object_storage, self.environment == "local"
-        at = ("backend", "objectStorage")
-        conflicts = []
-        if self.demo and not local:
-            conflicts.append(Conflict("063", ("demo",), "demo workloads run in environment local only", (False,)))
-        if storage.kind == "seaweedfs" and not local:
-            conflicts.append(Conflict("064", (*at, "kind"), "seaweedfs is for environment local only", ("s3",)))
-        if storage.kind == "s3" and storage.egress is None:
-            conflicts.append(Conflict("064", (*at, "egress"), "s3 needs the address range of its endpoint: egress"))
-        if storage.kind == "seaweedfs" and self.backend.volumes.blocks is None:
-            conflicts.append(
-                Conflict("064", ("backend", "volumes", "blocks"), "seaweedfs needs a volume: volumes.blocks")
-            )
-        if storage.kind == "seaweedfs" and storage.credentials_secret is None:
-            conflicts.append(Conflict("064", (*at, "credentialsSecret"), "seaweedfs needs its keys: credentialsSecret"))
-        version = self.cluster.kubernetes_version
-        if self.injection.enabled and int(version.removeprefix("1.")) < 36:
-            message = f"injection by policy needs Kubernetes 1.36, the cluster has {version}"
-            conflicts.append(Conflict("065", ("cluster", "kubernetesVersion"), message))
+        conflicts = list(environments.conflicts(self))
         conflicts += profile_store.conflicts(self.environment, self.backend)
-        conflicts += cloud_account.conflicts(self.environment, self.cloud, storage)
+        conflicts += cloud_account.conflicts(self.environment, self.cloud, self.backend.object_storage)
         refuse(conflicts)
         return self

@@ -227,9 +227,7 @@ def _storage_conflicts(cloud: Cloud, storage: ObjectStorage) -> list[Conflict]:
     at, because = ("backend", "objectStorage"), ("cloud", "region")
     found = []
     regional = f"s3.{cloud.region}.amazonaws.com"
-    if storage.kind != "s3":
-        found.append(Conflict("072", (*at, "kind"), "with cloud, blocks are stored in S3", ("s3",), ("cloud",)))
-    elif storage.endpoint != regional:
+    if storage.kind == "s3" and storage.endpoint != regional:  # another kind is for environment local only
         message = f"the endpoint of the cloud's region is {regional}"
         found.append(Conflict("072", (*at, "endpoint"), message, (regional,), because))
     if storage.region != cloud.region:

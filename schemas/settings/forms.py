@@ -1,8 +1,12 @@
 """Forms of the values that settings share: addresses, sizes, names."""
 
+from ipaddress import IPv4Network
 from typing import Annotated
 
-from schemas.base import form
+from pydantic import AfterValidator
+
+from schemas.allowed import WIDEST_PREFIX
+from schemas.base import Conflict, form, refuse
 
 HttpsUrl = Annotated[
     str, form(r"^https://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$", "an https URL: https://id.example.com/realm")
@@ -14,11 +18,26 @@ HttpUrl = Annotated[
         "an http or https URL: http://tempo.observability:3200",
     ),
 ]
+
+
+def _names_a_network(text: str) -> str:
+    """A range that says which hosts it means: no bits beside the network's, and not half the internet."""
+    network = IPv4Network(text, strict=False)
+    if network.prefixlen < WIDEST_PREFIX[4]:
+        refuse([Conflict("082", (), f"{text} is no particular network; it has to be /{WIDEST_PREFIX[4]} or narrower")])
+    if str(network) != text:
+        host = f"{text.partition('/')[0]}/32"
+        refuse([Conflict("082", (), f"{text} is an address inside {network}", (str(network), host))])
+    return text
+
+
 _OCTET = "(25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})"
 Cidr = Annotated[
-    str, form(rf"^{_OCTET}(\.{_OCTET}){{3}}/([0-9]|[12][0-9]|3[0-2])$", "an IPv4 address range: 10.0.0.0/16")
+    str,
+    form(rf"^{_OCTET}(\.{_OCTET}){{3}}/([0-9]|[12][0-9]|3[0-2])$", "an IPv4 address range: 10.0.0.0/16"),
+    AfterValidator(_names_a_network),
 ]
-Quantity = Annotated[str, form(r"^[0-9]+(Mi|Gi|Ti)$", "a size in Mi, Gi or Ti: 20Gi")]
+Quantity = Annotated[str, form(r"^[1-9][0-9]*(Mi|Gi|Ti)$", "a size in Mi, Gi or Ti: 20Gi")]
 Minor = Annotated[str, form(r"^1\.[0-9]{2}$", 'a minor version, in quotes: "1.36"')]
 Registry = Annotated[
     str,

@@ -1,0 +1,83 @@
+"""What no two environments may share. Settings of one file cannot know it, so the files are held against each other."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from flameplane.catalog.report import Report
+from flameplane.catalog.tree import Node, Path
+from schemas.settings.environments import ENVIRONMENTS, environment_named
+
+
+class _Own(NamedTuple):
+    """Values that together are one environment's own; ``what`` names them, ``why`` ends the sentence."""
+
+    what: str
+    paths: tuple[Path, ...]
+    why: str
+    prod_only: bool = False  # shared among others it would do
+    named: bool = False  # the environment's name in it is checked already, in the file that has the wrong one
+
+
+_OWN: Final = (
+    _Own(
+        "cluster",
+        (("cluster", "context"), ("cluster", "kubeconfig")),
+        "one would replace the objects of the other",
+        named=True,
+    ),
+    _Own(
+        "EKS cluster",
+        (("cloud", "eksCluster"), ("cloud", "accountId"), ("cloud", "region")),
+        "one would replace the objects of the other",
+        named=True,
+    ),
+    _Own(
+        "bucket",
+        (("backend", "objectStorage", "bucket"), ("backend", "objectStorage", "endpoint")),
+        "each would read, merge and delete the other's blocks",
+        named=True,
+    ),
+    _Own("audit bucket", (("cloud", "buckets", "audit"),), "each has a lock and readers of its own", named=True),
+    _Own("state bucket", (("cloud", "buckets", "state"),), "who may change one could change the other", named=True),
+    _Own("issuer (and audience)", (("access", "issuer"), ("access", "audience")), "a token of one opens the other"),
+    _Own(
+        "account",
+        (("cloud", "accountId"),),
+        "whoever runs one would hold the keys of the other",
+        prod_only=True,
+    ),
+    _Own(
+        "payer role",
+        (("cloud", "budget", "payerRoleArn"),),
+        "cost-allocation tags are activated once for the whole organisation",
+    ),
+)
+
+
+def apart(environments: Mapping[str, Node], report: Report, only: str | None = None) -> None:
+    """Report what two environments share, at the one that matters less; with ``only``, at that one."""
+    for first, second in _pairs(environments):
+        if only not in (None, first, second):
+            continue
+        at, other = (second, first) if only == second else (first, second)
+        for own in _OWN:
+            mine, theirs = (_values(environments[name], own.paths) for name in (at, other))
+            if not mine or mine != theirs or (own.prod_only and "prod" not in (at, other)):
+                continue
+            if own.named and environment_named(str(mine[0])):
+                continue
+            node = environments[at].nearest(own.paths[0])
+            place = environments[other].nearest(own.paths[0]).where
+            message = f"{mine[0]} is also the {own.what} of {other} ({place}): {own.why}"
+            report.add("078", message, node.where, related=(place,))
+
+
+def _pairs(environments: Mapping[str, Node]) -> Iterator[tuple[str, str]]:
+    names = sorted(environments, key=lambda name: (ENVIRONMENTS.index(name) if name in ENVIRONMENTS else -1, name))
+    return ((first, second) for i, first in enumerate(names) for second in names[i + 1 :])
+
+
+def _values(tree: Node, paths: tuple[Path, ...]) -> list[object]:
+    """The values at ``paths``, or nothing if one is missing."""
+    nodes = [node for path in paths if (node := tree.find(path))]
+    return [node.data() for node in nodes] if len(nodes) == len(paths) else []

@@ -1,0 +1,115 @@
+"""What each environment has to be: rules over settings that depend on its name, or that no single part can know."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from schemas.base import Conflict
+
+if TYPE_CHECKING:
+    from schemas.settings import Settings
+
+ENVIRONMENTS: Final = ("local", "dev", "staging", "prod")
+RELIED_ON: Final = ("staging", "prod")  # staging is prod in small, or it proves nothing about prod
+MIN_REPLICAS: Final = 2  # one node may be drained while people read
+INJECTION: Final = 36  # the minor version of Kubernetes from which MutatingAdmissionPolicy is v1
+_MACHINE: Final = re.compile(r"^(https?://)?([a-z0-9.-]+\.)?localhost([:/]|$)|^(https?://)?127\.")
+_NAME: Final = ("environment",)
+
+
+def environment_named(text: str) -> list[str]:
+    """The environments whose names are words of ``text``: ``acme-profiles-dev`` names dev."""
+    words = re.split(r"[^a-z0-9]+", text.lower())
+    return [name for name in ENVIRONMENTS if name in words]
+
+
+def conflicts(settings: "Settings") -> Iterator[Conflict]:
+    """Everything in one environment that does not go together."""
+    yield from _storage(settings)
+    yield from _cluster(settings)
+    if settings.environment != "local":
+        yield from _outside_local(settings)
+    if settings.environment in RELIED_ON:
+        yield from _relied_on(settings)
+
+
+def _storage(settings: "Settings") -> Iterator[Conflict]:
+    storage, volumes = settings.backend.object_storage, settings.backend.volumes
+    at = ("backend", "objectStorage")
+    kind = (*at, "kind")
+    if storage.kind == "seaweedfs":
+        if settings.environment != "local":
+            yield Conflict("064", kind, "seaweedfs is for environment local only", ("s3",), _NAME)
+            return
+        if volumes.blocks is None:
+            message = "seaweedfs needs a volume: volumes.blocks"
+            yield Conflict("064", ("backend", "volumes", "blocks"), message, because=kind)
+        if storage.credentials_secret is None:
+            yield Conflict("064", (*at, "credentialsSecret"), "seaweedfs needs its keys: credentialsSecret", (), kind)
+    elif storage.egress is None:
+        yield Conflict("064", (*at, "egress"), "s3 needs the address range of its endpoint: egress", (), kind)
+
+
+def _cluster(settings: "Settings") -> Iterator[Conflict]:
+    version = settings.cluster.kubernetes_version
+    if settings.injection.enabled and int(version.removeprefix("1.")) < INJECTION:
+        message = f"injection by policy needs Kubernetes 1.{INJECTION}, the cluster has {version}"
+        reads = (("injection", "enabled"),)
+        yield Conflict("065", ("cluster", "kubernetesVersion"), message, reads=reads)
+
+
+def _outside_local(settings: "Settings") -> Iterator[Conflict]:
+    """dev, staging and prod have a real cluster and real identities."""
+    name = settings.environment
+    if settings.demo:
+        yield Conflict("063", ("demo",), "demo workloads run in environment local only", (False,), _NAME)
+    for path, value in _texts(settings):
+        if _MACHINE.search(value):
+            yield Conflict("076", path, f"{value} is this machine, and {name} runs elsewhere", (), _NAME)
+    for path, value in _names(settings):
+        named = environment_named(value)
+        if named and name not in named:
+            yield Conflict("077", path, f"{value} names environment {named[0]}, this is {name}", (), _NAME)
+    if settings.backend.volumes.host_path:
+        message = f"folders of one node are for environment local only: {name} has more than one"
+        yield Conflict("079", ("backend", "volumes", "hostPath"), message, (), _NAME)
+    if settings.access.egress is None:
+        message = "without egress the gateway cannot fetch the issuer's keys, and lets nobody in"
+        yield Conflict("083", ("access", "egress"), message, (), _NAME)
+
+
+def _relied_on(settings: "Settings") -> Iterator[Conflict]:
+    """staging and prod: nothing that stops when one pod does, and alerts that reach somebody."""
+    name, backend = settings.environment, settings.backend
+    if backend.architecture != "microservices":
+        message = f"{name} needs a backend that survives a node: one process does not"
+        yield Conflict("079", ("backend", "architecture"), message, ("microservices",), _NAME)
+    if settings.access.replicas < MIN_REPLICAS:
+        message = f"{name} has {settings.access.replicas} replica of the gateway; it needs at least {MIN_REPLICAS}"
+        yield Conflict("075", ("access", "replicas"), message, (f"{MIN_REPLICAS} to 20",), _NAME)
+    if not settings.regression.egress_hosts:
+        message = f"without egressHosts the alerts of {name} stay in the notifier's log, and nobody hears of them"
+        yield Conflict("083", ("regression", "egressHosts"), message, (), _NAME)
+
+
+def _texts(settings: "Settings") -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Addresses that have to be reached from the cluster."""
+    yield ("images", "registry"), settings.images.registry
+    yield ("access", "issuer"), settings.access.issuer
+    yield ("correlation", "tracesUrl"), settings.correlation.traces_url
+    yield ("correlation", "prometheusUrl"), settings.correlation.prometheus_url
+    yield ("backend", "objectStorage", "endpoint"), settings.backend.object_storage.endpoint
+    for index, issuer in enumerate(settings.regression.trusted_issuers):
+        yield ("regression", "trustedIssuers", index), issuer
+
+
+def _names(settings: "Settings") -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Names of what belongs to one environment: with another's in them, they were copied and not changed."""
+    yield ("cluster", "kubeconfig"), settings.cluster.kubeconfig.rpartition("/")[2]
+    yield ("cluster", "context"), settings.cluster.context
+    yield ("backend", "objectStorage", "bucket"), settings.backend.object_storage.bucket
+    if settings.cloud:
+        yield ("cloud", "eksCluster"), settings.cloud.eks_cluster
+        for key, bucket in (("audit", settings.cloud.buckets.audit), ("state", settings.cloud.buckets.state)):
+            if bucket:
+                yield ("cloud", "buckets", key), bucket
