@@ -1,0 +1,93 @@
+"""What may be spent: the budget of the cloud account, and what all services together may spend."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from policies.cloud import BUDGET, TOPIC, Cloud, breaks, clouds
+from policies.declared import read
+from policies.objects import at, items
+from policies.resources import SETTINGS
+from policies.rule import Manifest, Rule, Violation
+
+THRESHOLDS: Final = (80, 100)  # per cent of the ceiling
+
+
+def _budget(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    ceiling = at(read(manifests).organisation, "spec", "monthlyUsd")
+    for cloud in clouds(manifests):
+        budgets = cloud.of(BUDGET)
+        if cloud.settings and not budgets:
+            yield Violation("there is no Budget: the bill would say first what the platform costs")
+        for budget in budgets:
+            yield from _limit(cloud, budget, ceiling)
+            yield from _notices(cloud, budget)
+
+
+def _limit(cloud: Cloud, budget: Manifest, ceiling: float | None) -> Iterator[Violation]:
+    spec = budget.get("spec") or {}
+    amount = float(spec.get("limitAmount") or 0)
+    if not 0 < amount <= (cloud.said("cloud.budget.monthlyUsd") or amount):
+        yield breaks(
+            budget, f"has a limit of {amount:g} USD; the settings say {cloud.said('cloud.budget.monthlyUsd'):g}"
+        )
+    if ceiling is not None and amount > ceiling:
+        yield breaks(budget, f"has a limit of {amount:g} USD, above the organisation's ceiling of {ceiling:g}")
+    for field, wanted in (("timeUnit", "MONTHLY"), ("budgetType", "COST"), ("limitUnit", "USD")):
+        if spec.get(field) != wanted:
+            yield breaks(budget, f"has {field} {spec.get(field)}, not {wanted}")
+    if spec.get("accountId") != cloud.account:
+        yield breaks(budget, f"is of the account {spec.get('accountId')}")
+    tag = f"user:flameplane:environment${cloud.environment}"
+    filters = [(f.get("name"), tuple(items(f.get("values")))) for f in items(spec.get("costFilters"))]
+    if filters != [("TagKeyValue", (tag,))]:
+        yield breaks(budget, f"does not count what is tagged {tag}, and only that")
+
+
+def _notices(cloud: Cloud, budget: Manifest) -> Iterator[Violation]:
+    topics = {str(at(topic, "spec", "name")) for topic in cloud.of(TOPIC)}
+    told = set()
+    for notice in items(at(budget, "spec", "notifications")):
+        kind = (notice.get("notificationType"), notice.get("thresholdType"), notice.get("comparisonOperator"))
+        heard = [str(arn).rpartition(":")[2] for arn in items(notice.get("subscriberSnsTopicArns"))]
+        if kind == ("ACTUAL", "PERCENTAGE", "GREATER_THAN") and topics & set(heard):
+            told.add(notice.get("threshold"))
+    for threshold in THRESHOLDS:
+        if threshold not in told:
+            yield breaks(budget, f"tells nobody at {threshold} % of what is really spent (a topic of this environment)")
+
+
+def _fleet(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    declared = read(manifests)
+    ceiling = at(declared.organisation, "spec", "monthlyUsd")
+    if ceiling is None:
+        return
+    total = sum(service.get("spec.budget.monthlyUsd") or 0 for service in declared.services)
+    if total > ceiling:
+        message = f"all services together may spend {total:g} USD a month, the organisation's ceiling is {ceiling:g}"
+        yield Violation(
+            message, declared=f"organisation/{at(declared.organisation, 'metadata', 'name')} spec.monthlyUsd"
+        )
+
+
+RULES: Final = (
+    Rule(
+        id="FP031",
+        name="cloud-budget",
+        why="What nobody is told about grows until the bill comes.",
+        remediation="A monthly Budget of the environment's tag within `cloud.budget.monthlyUsd` and the organisation's "
+        "`spec.monthlyUsd`, with notices at 80 % and 100 % to the environment's topic.",
+        kinds=("ConfigMap", BUDGET, TOPIC, SETTINGS),
+        check=_budget,
+        scope="stack",
+    ),
+    Rule(
+        id="FP042",
+        name="fleet-budget",
+        why="Budgets that add up to more than the organisation has are no budgets: the last service to spend pays for "
+        "all.",
+        remediation="Lower `spec.budget.monthlyUsd` of services, or have `spec.monthlyUsd` of `_org.yaml` raised.",
+        kinds=("ConfigMap",),
+        check=_fleet,
+        scope="stack",
+    ),
+)

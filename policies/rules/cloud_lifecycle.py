@@ -1,0 +1,138 @@
+"""S3 lifecycle: never faster than the retention, never into an archive, never on what cannot be made again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from policies.cloud import BUCKET, LIFECYCLE, VERSIONING, Cloud, breaks, clouds
+from policies.declared import read
+from policies.objects import at, items
+from policies.pyroscope import config_files, days, override_files, retention
+from policies.resources import SETTINGS
+from policies.rule import Manifest, Rule, Violation
+from schemas.allowed import RETENTION_DAYS
+
+# Reference: Pyroscope 2.x deletes a partition 6 to 12 hours late; its index must never point at missing objects.
+MARGIN_DAYS: Final = 2
+LATEST_DAYS: Final = 30  # after the longest retention: later is no backstop of the 90 days promised
+SEGMENT_DAYS: Final = 7  # the longest outage of compaction that is put up with
+UPLOAD_DAYS: Final = 7
+# The only prefixes of Pyroscope's bucket whose objects may expire by S3. Not among them: debug-info/, symbolizer/,
+# adaptive_placement/, settings and seed, which Pyroscope would not make anew.
+EXPIRING: Final = ("blocks/", "segments/", "dlq/", "query-diagnostics/", "async-queries/")
+# Read within milliseconds; from GLACIER and DEEP_ARCHIVE a query would wait for hours.
+CLASSES: Final = ("STANDARD_IA", "GLACIER_IR")
+COLDER_AFTER_DAYS: Final = 30  # S3's own minimum for STANDARD_IA
+
+
+def _lifecycle(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    for cloud in clouds(manifests):
+        longest = _longest(manifests)
+        for bucket in cloud.of(BUCKET):
+            configurations = cloud.companions(LIFECYCLE, bucket)
+            if not configurations:
+                yield breaks(
+                    bucket, "has no BucketLifecycleConfiguration: orphans and unfinished uploads stay for ever"
+                )
+            for configuration in configurations:
+                rules = [r for r in items(at(configuration, "spec", "rules")) if r.get("status") == "Enabled"]
+                for how in _judged(cloud, bucket, rules, longest):
+                    yield breaks(configuration, how)
+
+
+def _longest(manifests: Sequence[Manifest]) -> float:
+    """The longest retention, in days, that anything in the stack asks for."""
+    declared = read(manifests)
+    found = [t.get(f"spec.retention.{key}") for t in declared.teams.values() for key in ("fineDays", "downsampledDays")]
+    for file in override_files(manifests):
+        found += [
+            days(str((of or {}).get("retention_period") or "0")) for of in (file.body.get("overrides") or {}).values()
+        ]
+    found += [days(retention(file)) for file in config_files(manifests)]
+    return max([float(d) for d in found if d], default=float(RETENTION_DAYS[1]))
+
+
+def _judged(cloud: Cloud, bucket: Manifest, rules: Sequence[Mapping[str, Any]], longest: float) -> Iterator[str]:
+    purpose = cloud.purpose(str(at(bucket, "spec", "bucket")))
+    if not any(0 < (at(r, "abortIncompleteMultipartUpload", "daysAfterInitiation") or 0) <= UPLOAD_DAYS for r in rules):
+        yield f"has no rule that ends unfinished uploads within {UPLOAD_DAYS} days"
+    for rule in rules:
+        if at(rule, "expiration", "date"):
+            yield f"rule {rule.get('id')} deletes on a date: that is no lifecycle but an appointment"
+        if purpose != "profiles" and items(rule.get("transitions")):
+            yield f"rule {rule.get('id')} moves objects to another class, which only profiles have a reason for"
+    if purpose == "profiles":
+        yield from _profiles(cloud, bucket, rules, longest)
+    if purpose == "state" and any(_expires(r) for r in rules):
+        yield "deletes the state of Pulumi; only earlier versions may go"
+    if purpose == "audit":
+        locked = cloud.said("cloud.audit.days") or 0
+        if short := [r for r in rules if (_expires(r) or locked) < locked]:
+            after = f"{_expires(short[0]):g} days; they are locked for {locked:g}"
+            yield f"rule {short[0].get('id')} deletes audit records after {after}"
+
+
+def _profiles(cloud: Cloud, bucket: Manifest, rules: Sequence[Mapping[str, Any]], longest: float) -> Iterator[str]:
+    for rule in rules:
+        prefix, expires = _prefix(rule), _expires(rule)
+        known = [p for p in EXPIRING if prefix.startswith(p)]
+        called = f"rule {rule.get('id')}"
+        if expires and not known:
+            yield f"{called} deletes below `{prefix}`; only {', '.join(EXPIRING)} may expire"
+        if expires and known == ["blocks/"] and expires < longest + MARGIN_DAYS:
+            yield (
+                f"{called} deletes blocks after {expires:g} days; profiles are kept for {longest:g}, so at least "
+                f"{longest + MARGIN_DAYS:g}"
+            )
+        if expires and known == ["segments/"] and expires < SEGMENT_DAYS:
+            yield f"{called} deletes segments after {expires:g} days; compaction may be out for {SEGMENT_DAYS}"
+        for transition in items(rule.get("transitions")):
+            storage = transition.get("storageClass")
+            if known != ["blocks/"]:
+                yield f"{called} moves `{prefix}` to {storage}; only blocks/ may get colder"
+            elif storage not in CLASSES:
+                yield f"{called} moves blocks to {storage}, from where no query gets them; valid: {', '.join(CLASSES)}"
+            elif (transition.get("days") or 0) < COLDER_AFTER_DAYS:
+                yield f"{called} moves blocks after {transition.get('days') or 0:g} days; at least {COLDER_AFTER_DAYS}"
+        if at(rule, "noncurrentVersionTransitions"):
+            yield f"{called} moves old versions instead of deleting them"
+    backstop = [e for r in rules if _prefix(r) == "blocks/" and (e := _expires(r)) and not _narrowed(r)]
+    if not backstop:
+        yield "has no rule that deletes orphans below blocks/"
+    elif min(backstop) > longest + LATEST_DAYS:
+        yield f"deletes orphans below blocks/ after {min(backstop):g} days; at most {longest + LATEST_DAYS:g}"
+    versioned = [
+        v
+        for v in cloud.companions(VERSIONING, bucket)
+        if at(v, "spec", "versioningConfiguration", "status") == "Enabled"
+    ]
+    if versioned and not any(at(r, "noncurrentVersionExpiration", "noncurrentDays") for r in rules):
+        yield "keeps versions for ever: deleted profiles would stay"
+
+
+def _prefix(rule: Mapping[str, Any]) -> str:
+    return str(at(rule, "filter", "and", "prefix") or at(rule, "filter", "prefix") or rule.get("prefix") or "")
+
+
+def _narrowed(rule: Mapping[str, Any]) -> bool:
+    """Whether a rule is about some of the objects below its prefix only."""
+    keys = ("objectSizeGreaterThan", "objectSizeLessThan", "tag", "tags")
+    return any(at(rule, "filter", *way, key) for way in ((), ("and",)) for key in keys)
+
+
+def _expires(rule: Mapping[str, Any]) -> float:
+    return float(at(rule, "expiration", "days") or 0)
+
+
+RULES: Final = (
+    Rule(
+        id="FP027",
+        name="lifecycle",
+        why="S3 deletes without asking Pyroscope: its index would point at objects that are gone. It is a backstop and "
+        "a price tier, and no second retention.",
+        remediation=f"Expire blocks/ at least {MARGIN_DAYS} days after the longest retention, move them to "
+        f"{' or '.join(CLASSES)} only, let nothing expire but {', '.join(EXPIRING)} (components/aws/lifecycle.py).",
+        kinds=("ConfigMap", BUCKET, LIFECYCLE, VERSIONING, SETTINGS),
+        check=_lifecycle,
+        scope="stack",
+    ),
+)
