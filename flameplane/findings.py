@@ -4,13 +4,14 @@ A finding is one mistake with one stable id. Where it is known, it points at the
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
-Format = Literal["text", "json", "sarif", "github"]
+Format = Literal["text", "json", "markdown", "sarif", "github", "junit"]
 EXCERPT = 160  # characters of a source line that are shown
 
 
@@ -57,18 +58,29 @@ def _place(finding: Finding) -> tuple[str, int, int]:
 
 
 def format_findings(
-    findings: Sequence[Finding], fmt: Format, root: Path, texts: Mapping[str, tuple[str, str, str]] | None = None
+    findings: Sequence[Finding],
+    fmt: Format,
+    root: Path,
+    texts: Mapping[str, tuple[str, str, str]] | None = None,
+    source: str = "",
 ) -> str:
     """The findings as one text, ending in a newline unless there is nothing to say.
 
-    ``texts`` gives SARIF the title, reason and fix of rules by id; those of declared files are known.
+    ``texts`` gives SARIF the title, reason and fix of rules by id; those of declared files are known. ``source`` is
+    the address that the project's files lie below, for SARIF's links to the documentation.
     """
     if fmt == "json":
         return json.dumps({"findings": [asdict(f) for f in findings]}, indent=2, ensure_ascii=False) + "\n"
     if fmt == "sarif":
         from flameplane.sarif import to_sarif  # noqa: PLC0415  # the other formats do not need it
 
-        return to_sarif(findings, texts or {})
+        return to_sarif(findings, texts or {}, source)
+    if fmt == "junit":
+        from flameplane.junit import to_junit  # noqa: PLC0415
+
+        return to_junit(findings)
+    if fmt == "markdown":
+        return _markdown(findings)
     if fmt == "github":
         return "".join(_github(f) + "\n" for f in findings)
     sources: dict[str, list[str]] = {}
@@ -123,6 +135,30 @@ def _source_line(at: Location, root: Path, sources: dict[str, list[str]]) -> str
         sources[at.file] = data.decode("utf-8-sig", errors="replace").splitlines()
     lines = sources[at.file]
     return lines[at.line - 1] if 0 < at.line <= len(lines) else None
+
+
+def _markdown(findings: Sequence[Finding]) -> str:
+    """A table. Waived findings say so."""
+    lines = ["| finding | where | what | fix |", "| --- | --- | --- | --- |"]
+    for f in findings:
+        what = f"{f.message} (waived {f.waived})" if f.waived else f.message
+        cells = (f"{f.severity} {f.id}", str(f.location or f.subject), what, f.fix)
+        lines.append(f"| {' | '.join(markdown_cell(cell) for cell in cells)} |")
+    return "\n".join(lines) + "\n" if findings else "No findings.\n"
+
+
+_MENTION = re.compile(r"(?<![\w`])@[\w./-]+")
+_SPECIAL = re.compile(r"([\\`*_\[\]<|~])")
+
+
+def markdown_cell(text: str) -> str:
+    """Text on one line that means nothing to Markdown and notifies nobody whom it names."""
+    text = _printable(" ".join(text.split()))
+    parts, last = [], 0
+    for found in _MENTION.finditer(text):
+        parts += [_SPECIAL.sub(r"\\\1", text[last : found.start()]), f"`{found[0]}`"]
+        last = found.end()
+    return "".join((*parts, _SPECIAL.sub(r"\\\1", text[last:])))
 
 
 def _github(finding: Finding) -> str:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from flameplane import __version__
-from flameplane.cli import explain, images, local, plan, render, schema, validate
+from flameplane.cli import codeowners, explain, images, local, plan, render, schema, validate
 
 OK, FINDINGS, USAGE, FAILURE = 0, 1, 2, 3
 
@@ -46,7 +46,7 @@ def _options(
         os.environ["FLAMEPLANE_DEBUG"] = "1"
 
 
-for _module in (validate, explain, schema, plan, render, images, local):
+for _module in (validate, explain, schema, plan, render, images, local, codeowners):
     _module.register(app)
 
 

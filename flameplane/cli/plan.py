@@ -1,20 +1,24 @@
-"""`flameplane plan`: what the program declares for one environment, and what the policies say about it."""
+"""`flameplane plan`: what the program declares for one environment, what changes, what it costs, what policies say."""
 
-import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from flameplane.cli.validate import write
+from flameplane.cli.validate import pairs, write
 from flameplane.findings import Finding, format_findings, in_order
 from flameplane.project import NoProject, find_root
 
 if TYPE_CHECKING:
     from flameplane.catalog import Loaded, Sources
     from flameplane.plan import Recording
+    from flameplane.review.base import Base
+    from flameplane.review.report import Report
 
-FORMATS = ("text", "json")
 FINDINGS, FAILURE = 1, 3
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Environment: a file stacks/Pulumi.<STACK>.yaml.")]
@@ -28,37 +32,92 @@ def register(app: typer.Typer) -> None:
     app.command()(plan)
 
 
-def plan(
+def plan(  # noqa: PLR0917 - one parameter per option
     stack: Stack,
-    fmt: Annotated[str, typer.Option("--format", "-f", metavar="|".join(FORMATS))] = "text",
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="- is standard output.")] = "-",
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", "-f", metavar="FORMAT", help="As of validate; repeat it in pairs with --output."),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None, typer.Option("--output", "-o", metavar="FILE", help="- is standard output.")
+    ] = None,
     services: Services = None,
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="REF", help="Say what changes against this git ref.")
+    ] = None,
+    source_url: Annotated[
+        str, typer.Option("--source-url", metavar="URL", help="Where files lie: links of comments and SARIF.")
+    ] = "",
 ) -> None:
-    """Run the program and the policies, without a cluster: objects by layer, findings, verdict.
+    """Run the program and the policies, without a cluster: objects by layer, changes, cost, findings, verdict.
 
     Exit codes: 0 passes, 1 findings of severity error, 2 usage, 3 the program or the policy pack failed.
     """
-    if fmt not in FORMATS:
-        raise typer.BadParameter(f"unknown format {fmt}; one of {', '.join(FORMATS)}", param_hint="--format")
+    wanted = pairs(formats or ["text"], outputs or [])
     root = project_root(stack, services)
-    loaded, findings = declared(root, stack, services)
-    from flameplane.plan.summary import as_json, as_text, summarise, verdict  # noqa: PLC0415
+    with _materialised(root, base) as compared:
+        report = _report(root, stack, services, compared)
+    report.source = (source_url or in_ci()).rstrip("/")
+    for fmt, output in wanted:
+        write(report.in_form(fmt), output)
+    if report.summary is None:
+        if any(fmt == "text" for fmt, _ in wanted):
+            stop(report.findings, root)
+        raise typer.Exit(FINDINGS)
+    if all(output != "-" for _, output in wanted):
+        from flameplane.plan.summary import verdict  # noqa: PLC0415
 
+        typer.echo(f"{verdict(report.summary, report.findings)}; see {', '.join(output for _, output in wanted)}")
+    raise typer.Exit(FINDINGS if any(f.severity == "error" for f in report.findings) else 0)
+
+
+def in_ci() -> str:
+    """The address of the files of this run in GitHub Actions; empty elsewhere."""
+    server, repository, commit = (os.environ.get(f"GITHUB_{n}") for n in ("SERVER_URL", "REPOSITORY", "SHA"))
+    return f"{server}/{repository}/blob/{commit}" if server and repository and commit else ""
+
+
+def _report(root: Path, stack: str, services: Path | None, base: "Base | None") -> "Report":
+    from flameplane.catalog import load, load_settings  # noqa: PLC0415
+    from flameplane.codeowners import check  # noqa: PLC0415
+    from flameplane.plan.summary import summarise  # noqa: PLC0415
+    from flameplane.review.report import Report  # noqa: PLC0415
+    from flameplane.review.review import Side, review, side_of  # noqa: PLC0415
+
+    loaded, settings = load(root, services), load_settings(root, stack)
+    findings = in_order([*settings.findings, *loaded.findings])
     if loaded.catalog is None or findings:
-        if fmt == "json":
-            write(_document(as_json(stack, None, findings)), output)
-            raise typer.Exit(FINDINGS)
-        stop(findings, root)
+        return Report(root, stack, findings, Side(root, loaded, settings.settings, settings.sources))
     recording = recorded(root, stack, services)
-    findings = _judged(recording, root, loaded.sources)
-    summary = summarise(recording, root, len(loaded.catalog.services))
-    if fmt == "json":
-        write(_document(as_json(stack, summary, findings)), output)
-    else:
-        write(as_text(stack, summary, findings, root), output)
-    if output != "-":
-        typer.echo(f"{verdict(summary, findings)}; see {output}")
-    raise typer.Exit(FINDINGS if any(f.severity == "error" for f in findings) else 0)
+    texts: dict[str, tuple[str, str, str]] = {}
+    findings = _judged(recording, root, loaded.sources, texts)
+    if services is None:
+        findings = in_order([*findings, *check(loaded.catalog, root)])
+    side = Side(root, loaded, settings.settings, settings.sources, recording, findings)
+    report = Report(root, stack, findings, side, summarise(recording, root, len(loaded.catalog.services)), texts=texts)
+    if base:
+        report.before = side_of(base, stack)
+        report.review = review(base, report.before, side, stack, datetime.now(UTC).date())
+    return report
+
+
+@contextmanager
+def _materialised(root: Path, ref: str | None) -> "Iterator[Base | None]":
+    """The project of a git ref for the time of the block."""
+    if ref is None:
+        yield None
+        return
+    from flameplane.review.base import NoBase, materialised  # noqa: PLC0415
+
+    try:
+        opened = materialised(root, ref)
+        found = opened.__enter__()
+    except NoBase as error:
+        raise typer.BadParameter(str(error), param_hint="--base") from error
+    try:
+        yield found
+    finally:
+        opened.__exit__(None, None, None)
 
 
 def project_root(stack: str, services: Path | None) -> Path:
@@ -116,14 +175,12 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(FAILURE)
 
 
-def _judged(recording: "Recording", root: Path, sources: "Sources") -> list[Finding]:
+def _judged(
+    recording: "Recording", root: Path, sources: "Sources", texts: dict[str, tuple[str, str, str]]
+) -> list[Finding]:
     from flameplane.plan import PackFailed, check_fields, evaluate  # noqa: PLC0415
 
     try:
-        return in_order([*check_fields(recording, root), *evaluate(recording, root, sources)])
+        return in_order([*check_fields(recording, root), *evaluate(recording, root, sources, texts)])
     except PackFailed as error:
         fail(str(error))
-
-
-def _document(document: object) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -9,7 +9,7 @@ import typer
 from flameplane.findings import Finding, Format, format_findings
 from flameplane.project import NoProject, find_root
 
-FORMATS = ("text", "json", "sarif", "github")
+FORMATS = ("text", "json", "markdown", "sarif", "github", "junit")
 
 
 def register(app: typer.Typer) -> None:

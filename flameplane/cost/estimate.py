@@ -96,10 +96,12 @@ def _team(team: Team, catalog: Catalog, services: tuple[ServiceCost, ...], write
 def _assumptions(catalog: Catalog, bill: bool) -> tuple[str, ...]:
     """What the figures rest on beside the declarations, in words."""
     used = {(s.spec.language.name, t) for s in catalog.services for t in s.spec.profiling.types}
-    assumed = sorted({f"{language} {t}" for language, t in used - c.MEASURED})
+    assumed = len(used - c.MEASURED)
     lines = [f"{c.PODS_PER_SERVICE} pods with {c.CORES_PER_POD:g} busy core each per service: assumed, not declared"]
     if assumed:
-        lines.append(f"bytes measured for Go (cpu, alloc) and assumed to be alike for {', '.join(assumed)}")
+        lines.append(
+            f"bytes measured for Go (cpu, alloc), assumed alike for {assumed} other pairs of language and type"
+        )
     lines.append("list prices of us-east-1" if bill else "own object storage: no S3 bill, only bytes")
     return (*lines, f"not included: {c.NOT_INCLUDED}")
 

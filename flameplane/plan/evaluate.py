@@ -30,15 +30,23 @@ _DURATION: Final = re.compile(r"([0-9.]+)(h|ms|m|s)")
 _SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
-def evaluate(recording: Recording, root: Path, sources: Sources | None = None) -> list[Finding]:
+def evaluate(
+    recording: Recording,
+    root: Path,
+    sources: Sources | None = None,
+    texts: dict[str, tuple[str, str, str]] | None = None,
+) -> list[Finding]:
     """Findings of the project's policy pack. Raises ``PackFailed`` when it could not judge at all.
 
-    ``sources`` are those of the declared files, if they have been read already. A mandatory rule gives
-    errors, an advisory one warnings. A rule that could not run, because it met a value only the cloud knows or because
-    it threw, is an error that names rule and object.
+    ``sources`` are those of the declared files, if they have been read already; ``texts`` is filled with title, reason
+    and fix of the pack's rules by id. A mandatory rule gives errors, an advisory one warnings. A rule that could not
+    run, because it met a value only the cloud knows or because it threw, is an error that names rule and object.
     """
     root = root.resolve()
     with running_pack(root / PACK, recording) as pack:
+        if texts is not None:
+            by_length = sorted(pack.policies, key=len, reverse=True)  # FP001 after FP001-waived, which is the same rule
+            texts |= {_rule_id(name): _texts(pack.policies[name]) for name in by_length}
         judge = _Judge(recording, root, sources or load(root, recording.services).sources, pack)
         return in_order([*judge.disabled(), *judge.objects(), *judge.stack()])
 
@@ -188,6 +196,12 @@ def _options(resource: Resource) -> Any:
 def _seconds(duration: str) -> float:
     """``1h30m`` as seconds."""
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(duration))
+
+
+def _texts(policy: Any) -> tuple[str, str, str]:
+    """Title, reason and fix of a rule, as the pack tells them."""
+    title = policy.displayName or policy.name
+    return title, policy.description.removeprefix(f"{title}: "), policy.remediation_steps
 
 
 def _rule_id(policy: str) -> str:

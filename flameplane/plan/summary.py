@@ -107,8 +107,8 @@ def as_json(stack: str, summary: Summary | None, findings: list[Finding]) -> dic
     return document
 
 
-def as_text(stack: str, summary: Summary, findings: list[Finding], root: Path) -> str:
-    """The plan for people."""
+def as_text(stack: str, summary: Summary, findings: list[Finding], root: Path, more: Iterable[str] = ()) -> str:
+    """The plan for people; ``more`` are lines that stand before the findings."""
     lines = [f"Stack {stack}: what the program declares; no cluster and no cloud was asked.", "", "Objects by layer"]
     width = max((len(name) for name in summary.layers), default=0)
     for name, kinds in summary.layers.items():
@@ -123,6 +123,8 @@ def as_text(stack: str, summary: Summary, findings: list[Finding], root: Path) -
         lines += ["", "Images still open"]
         for image in summary.open_images:
             lines += [f"  {image.name}: {image.what}", f"    needed by {', '.join(image.objects)}"]
+    if further := list(more):
+        lines += ["", *further]
     text = "\n".join(lines) + "\n\n"
     if findings:
         text += f"Findings\n{format_findings(findings, 'text', root)}\n"

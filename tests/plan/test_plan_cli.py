@@ -58,6 +58,7 @@ def test_plan_json(run: Any, tmp_path: Path) -> None:
     document = json.loads(first.stdout)
     assert list(document) == [
         "version", "stack", "passes", "errors", "warnings", "objects", "services", "openImages", "findings",
+        "cost", "changes",
     ]  # fmt: skip
     assert (document["version"], document["stack"], document["passes"]) == (1, "prod", False)
     layers = document["objects"]["layers"]

@@ -1,0 +1,271 @@
+"""A review as the comment of a pull request: what a reviewer needs in a minute, everything else folded below it."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from flameplane.cost import Estimate
+from flameplane.findings import Finding, Location
+from flameplane.findings import markdown_cell as md
+from flameplane.plan.summary import Summary
+from flameplane.review.costs import Row, rows
+from flameplane.review.declarations import Declared
+from flameplane.review.fields import ABSENT, FieldChange, shown
+from flameplane.review.objects import ObjectChange
+from flameplane.review.post import MARKER
+from flameplane.review.redact import Redactor
+from flameplane.review.review import Review
+from flameplane.review.text import by_layer, by_team, counted
+from flameplane.sarif import page_of
+
+LIMIT: Final = 64_000  # characters; GitHub takes 65,536
+_CUT: Final = "\n\n… cut here: the whole plan is in the output of the job, and of `flameplane plan` on your machine.\n"
+_LINK: Final = "\x00"  # stands for the address of the repository until everything else is redacted
+_FINDINGS, _CHANGES, _OPENINGS, _FIELDS = 20, 15, 15, 8  # that are shown of each list
+_CELL: Final = 220  # characters of a cell
+_SIGN: Final = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a comment is made from. ``source``: the address that files are linked below, without a slash at its end."""
+
+    stack: str
+    findings: Sequence[Finding]
+    summary: Summary | None
+    review: Review | None
+    cost: Estimate | None
+    source: str
+    redactor: Redactor
+
+
+def as_markdown(page: Page) -> str:
+    """The comment: at most ``LIMIT`` characters, without secrets, account ids and bucket names."""
+    head = "\n\n".join(part for part in _parts(page) if part)
+    plan = "\n".join(_plan(page))
+    whole = f"{MARKER}\n{head}\n\n{_folded('The whole plan', plan)}\n" if plan else f"{MARKER}\n{head}\n"
+    whole = page.redactor.text(whole).replace(_LINK, page.source)
+    return whole if len(whole) <= LIMIT else _shortened(whole)
+
+
+def _shortened(text: str) -> str:
+    """Cut at the end of a line; what is folded is closed."""
+    end = "\n</details>\n" if "<details>" in text[:LIMIT] else "\n"
+    room = LIMIT - len(_CUT) - len(end) - 10
+    kept = text[: text.rfind("\n", 0, room)]
+    open_code = "\n```" if kept.count("\n```") % 2 else ""
+    closed = kept.count("<details>") == kept.count("</details>")
+    return kept + open_code + _CUT + ("" if closed else end)
+
+
+def _parts(page: Page) -> Iterator[str]:
+    yield f"## Flameplane · {page.stack}: {verdict(page)}"
+    yield _headline(page)
+    if page.review and page.review.problem:
+        yield f"> Not everything could be compared: {md(page.review.problem)}"
+    yield _findings(page)
+    if page.review:
+        yield _openings(page.review)
+        yield _changes(page.review)
+        yield _waivers(page.review)
+    yield _cost(page)
+
+
+def verdict(page: Page) -> str:
+    """Whether it passes, in the words of `plan`."""
+    errors = sum(f.severity == "error" for f in page.findings)
+    if errors:
+        return f"❌ does not pass, {errors} error{'' if errors == 1 else 's'}"
+    return "✅ passes"
+
+
+def _headline(page: Page) -> str:
+    """One line of figures."""
+    found = page.review
+    if found is None:
+        return f"{page.summary.objects} objects, {len(page.findings)} findings." if page.summary else ""
+    if found.nothing and not found.problem:
+        return f"Nothing changes here against `{found.ref}`."
+    teams = [name for name, _ in by_team(found)]
+    parts = [f"{counted(list(found.objects)) or 'no'} objects"] if found.objects else ["no object changes"]
+    if teams:
+        parts.append(f"declared by {', '.join(teams)}")
+    new = sum(1 for f in found.new if not f.waived)
+    parts.append(f"{new or 'no'} new finding{'' if new == 1 else 's'}")
+    if found.cost_before and found.cost_after:
+        parts.append(f"{found.cost_after.usd - found.cost_before.usd:+.2f} USD a month")
+    if found.waivers:
+        states = Counter(w.state for w in found.waivers)
+        parts.append(f"waivers: {', '.join(f'{count} {state}' for state, count in states.items())}")
+    if found.openings:
+        parts.append(f"**{len(found.openings)} to look at first**")
+    return " · ".join(parts) + f"<br>against `{found.ref}` ({found.commit})"
+
+
+def _findings(page: Page) -> str:
+    found = page.review
+    first = [f for f in (found.new if found else page.findings) if not f.waived]
+    waived = [f for f in page.findings if f.waived]
+    parts = []
+    if first:
+        parts.append(f"### {'New findings' if found else 'Findings'}\n\n{_table(first)}")
+    if found and (before := [f for f in found.before if not f.waived]):
+        parts.append(_folded(f"{len(before)} findings were there before", _table(before)))
+    if found and found.fixed:
+        lines = "\n".join(f"- {f.id}: {md(f.message)}" for f in found.fixed[:_FINDINGS])
+        parts.append(_folded(f"{len(found.fixed)} findings are fixed", lines))
+    if waived:
+        lines = "\n".join(f"- {_rule(f)}: {md(f.message)}<br>waived {md(f.waived)}" for f in waived[:_FINDINGS])
+        parts.append(_folded(f"{len(waived)} findings are waived", lines))
+    return "\n\n".join(parts)
+
+
+def _table(findings: Sequence[Finding]) -> str:
+    lines = ["| rule | what | where | fix |", "| --- | --- | --- | --- |"]
+    for f in findings[:_FINDINGS]:
+        where = _link(f.location) if f.location else md(f.subject.rpartition("::")[2])
+        fix = md(_brief(f.fix))
+        lines.append(f"| {_SIGN[f.severity]} {_rule(f)} | {md(_brief(f.message))} | {where} | {fix} |")
+    if len(findings) > _FINDINGS:
+        lines.append(f"\n… and {len(findings) - _FINDINGS} more, in the output of the job.")
+    return "\n".join(lines)
+
+
+def _brief(text: str) -> str:
+    """The first sentences that fit into a cell; the whole text is in the output of the job."""
+    text = " ".join(text.split())
+    if len(text) <= _CELL:
+        return text
+    end = text.rfind(". ", 0, _CELL)
+    return text[: end + 1] if end > 0 else f"{text[: text.rfind(' ', 0, _CELL)]} …"
+
+
+def _rule(finding: Finding) -> str:
+    return f"[{finding.id}]({_LINK}/{page_of(finding.id)})"
+
+
+def _openings(found: Review) -> str:
+    if not found.openings:
+        return ""
+    lines = [f"- {md(line)}" for line in found.openings[:_OPENINGS]]
+    if len(found.openings) > _OPENINGS:
+        lines.append(f"- … and {len(found.openings) - _OPENINGS} more, in the output of the job.")
+    return "### Look at these first\n\n" + "\n".join(lines)
+
+
+def _changes(found: Review) -> str:
+    lines: list[str] = []
+    for team, items in by_team(found):
+        lines.append(f"**{team}**\n")
+        lines += [f"- {_declared(item)}" for item in items[:_CHANGES]]
+        if len(items) > _CHANGES:
+            lines.append(f"- … and {len(items) - _CHANGES} more, in the output of the job.")
+        lines.append("")
+    if found.images:
+        lines += ["**images**\n", *(f"- {md(image.words)}" for image in found.images[:_CHANGES]), ""]
+    return ("### What changes\n\n" + "\n".join(lines)).rstrip() if lines else ""
+
+
+def _declared(item: Declared) -> str:
+    if item.kind == "settings" and item.field is not None:
+        text = f"{item.name}: {_guarded(item.field)}"
+    else:
+        text = md(item.words)
+    mark = " — **retention**" if item.field and "retention" in item.field.path else ""
+    return f"{text}{mark}{f' · {_link(item.where)}' if item.where else ''}"
+
+
+def _waivers(found: Review) -> str:
+    if not found.waivers:
+        return ""
+    lines = [
+        "### Waivers\n",
+        "| | rule | target | until | owner, approver | why |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for w in found.waivers[:_FINDINGS]:
+        d = w.details
+        who = f"{md(d.get('owner', '–'))}, {md(d.get('approver', '–'))}"
+        state = f"[{w.state}]({_address(w.where)})" if w.where else w.state
+        cells = (
+            state,
+            w.rule,
+            md(w.target),
+            md(d.get("expires", "–")),
+            who,
+            md(d.get("reason", "–")),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cost(page: Page) -> str:
+    if page.cost is None:
+        return ""
+    before = page.review.cost_before if page.review else None
+    table = rows(page.cost, before)
+    listed = [row for row in table if row.name == "platform" or row.changes]
+    lines = ["### Cost, a first estimate\n", "| | USD a month | stored GB |", "| --- | ---: | ---: |"]
+    lines += [_cost_row(row) for row in listed[: _FINDINGS + 1]]
+    if before is None or len(listed) == 1:
+        lines = lines[:4]
+    lines += ["", f"<sub>{md('; '.join(page.cost.assumptions))}.</sub>"]
+    return "\n".join(lines)
+
+
+def _cost_row(row: Row) -> str:
+    name = f"**{row.name}**" if row.name == "platform" else row.name
+    return f"| {name} | {row.usd_words()} | {row.gb_words()} |"
+
+
+def _plan(page: Page) -> Iterator[str]:
+    """Everything, folded: objects by layer, then every changed object with its fields."""
+    if page.summary:
+        for name, kinds in page.summary.layers.items():
+            yield f"- {name}: {', '.join(f'{kind} {count}' for kind, count in kinds.items())}"
+        for image in page.summary.open_images:
+            yield f"- image still open: {image.name}, needed by {', '.join(image.objects)}"
+    for layer, changes in by_layer(page.review) if page.review else ():
+        yield f"\n**{layer}**: {counted(changes)}\n"
+        for change in changes:
+            yield from _object(change)
+
+
+def _object(change: ObjectChange) -> Iterator[str]:
+    team = f" ({change.team})" if change.team else ""
+    yield f"- {change.state} {md(change.title)}{team}"
+    for field in change.fields[:_FIELDS]:
+        yield f"  - {_guarded(field)}"
+    if len(change.fields) > _FIELDS:
+        yield f"  - and {len(change.fields) - _FIELDS} more fields"
+
+
+def _guarded(change: FieldChange) -> str:
+    """A field of an object or a setting: its values only if the allow-list lets both through."""
+    key = next((str(s) for s in reversed(change.path) if isinstance(s, str) and s not in "+-"), "")
+    before, after = (v if v is ABSENT or Redactor.may_show(v, key) else None for v in (change.before, change.after))
+    if (before is None and change.before is not None) or (after is None and change.after is not None):
+        state = "added" if change.before is ABSENT else "removed" if change.after is ABSENT else "changed"
+        return f"{_code(change.field)} {state}"
+    if change.before is ABSENT or change.after is ABSENT:
+        value = shown(change.after if change.before is ABSENT else change.before)
+        return f"{_code(change.field)} {'added' if change.before is ABSENT else 'removed'}: {_code(value)}"
+    return f"{_code(change.field)} {md(shown(change.before))} → {md(shown(change.after))}"
+
+
+def _code(text: str) -> str:
+    return "`" + " ".join(text.split()).replace("`", "'") + "`"
+
+
+def _link(at: Location) -> str:
+    return f"[{md(f'{at.file}:{at.line}')}]({_address(at)})"
+
+
+def _address(at: Location) -> str:
+    return f"{_LINK}/{quote(at.file)}#L{at.line}"
+
+
+def _folded(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"

@@ -1,0 +1,147 @@
+"""A review: everything a change does to one environment, as data. `text` and `markdown` show it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from flameplane.catalog import Loaded, Sources, load, load_settings
+from flameplane.cost import Estimate, estimate
+from flameplane.findings import Finding, in_order
+from flameplane.fingerprint import fingerprints
+from flameplane.plan import PackFailed, ProgramFailed, check_fields, evaluate, record
+from flameplane.plan.recording import Recording
+from flameplane.review.base import Base
+from flameplane.review.declarations import (
+    Declared,
+    ImageChange,
+    declared_changes,
+    image_changes,
+    settings_changes,
+)
+from flameplane.review.objects import ObjectChange, object_changes
+from flameplane.review.openings import openings
+from flameplane.review.waivers import WaiverChange, waiver_changes
+from schemas.settings import Settings
+
+COMMIT: Final = 12  # hex digits that are shown
+
+
+@dataclass(frozen=True)
+class Side:
+    """The project at one time: what is declared, what the program makes of it, what the rules say.
+
+    ``problem`` is why ``recording`` or ``findings`` is None. ``absent``: there is no such environment.
+    """
+
+    root: Path
+    loaded: Loaded
+    settings: Settings | None
+    settings_sources: Sources
+    recording: Recording | None = None
+    findings: list[Finding] | None = None
+    problem: str = ""
+    absent: bool = False
+
+
+@dataclass(frozen=True)
+class Review:
+    """``problem``: why something of the base could not be compared; what could be is compared all the same."""
+
+    ref: str
+    commit: str
+    problem: str = ""
+    objects: tuple[ObjectChange, ...] = ()
+    declared: tuple[Declared, ...] = ()
+    images: tuple[ImageChange, ...] = ()
+    waivers: tuple[WaiverChange, ...] = ()
+    openings: tuple[str, ...] = ()
+    new: tuple[Finding, ...] = ()
+    before: tuple[Finding, ...] = ()  # there before, and still
+    fixed: tuple[Finding, ...] = ()
+    cost_before: Estimate | None = None
+    cost_after: Estimate | None = field(default=None)
+
+    @property
+    def retention(self) -> tuple[Declared, ...]:
+        """Changed retention of teams."""
+        return tuple(d for d in self.declared if d.field and "retention" in d.field.path)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the change does nothing to this environment."""
+        return not (self.objects or self.declared or self.images or self.waivers or self.new or self.fixed)
+
+
+def side_of(base: Base, stack: str) -> Side:
+    """What the base declared and what was found there. Only what could not be read or run is missing."""
+    root = base.root
+    loaded, settings = load(root), load_settings(root, stack)
+    side = Side(root, loaded, settings.settings, settings.sources)
+    found = [*settings.findings, *loaded.findings]
+    if not (root / "stacks" / f"Pulumi.{stack}.yaml").is_file():
+        text = f"{base.ref} has no stack {stack}: all of it is new"
+        return Side(root, loaded, None, settings.sources, None, [], text, absent=True)
+    if loaded.catalog is None or settings.settings is None:
+        text = f"what {base.ref} declares has {len(found)} findings by today's schemas, the first: {found[0].message}"
+        side = Side(root, loaded, settings.settings, settings.sources, problem=text)
+    try:
+        recording = record(root, stack)
+    except ProgramFailed as error:
+        first = error.message.splitlines()[0]
+        return Side(root, loaded, settings.settings, settings.sources, problem=side.problem or f"{base.ref}: {first}")
+    try:
+        findings = in_order([*check_fields(recording, root), *evaluate(recording, root, loaded.sources)])
+    except PackFailed as error:
+        text = f"the policy pack of {base.ref} could not judge it: {str(error).splitlines()[0]}"
+        return Side(root, loaded, settings.settings, settings.sources, recording, None, text)
+    return Side(root, loaded, settings.settings, settings.sources, recording, findings, side.problem)
+
+
+def review(base: Base, before: Side, after: Side, stack: str, today: date) -> Review:
+    """Compare two sides; ``after`` has been recorded and judged."""
+    assert after.recording and after.findings is not None
+    objects: Sequence[ObjectChange] = ()
+    if before.recording or before.absent:
+        empty = Recording(after.recording.project, stack, after.recording.organization, {}, ())
+        objects = object_changes(before.recording or empty, after.recording, after.loaded.catalog)
+    new, still, fixed = _findings(before.findings, after.findings)
+    declared = [
+        *declared_changes(before.loaded, after.loaded),
+        *settings_changes(before.settings, after.settings, stack, after.settings_sources),
+    ]
+    return Review(
+        base.ref,
+        base.commit[:COMMIT],
+        before.problem,
+        tuple(objects),
+        tuple(declared),
+        tuple(image_changes(before.root, after.root)),
+        tuple(waiver_changes(before.root, after.root, stack, today)),
+        tuple(openings(objects)),
+        new,
+        still,
+        fixed,
+        cost_of(before),
+        cost_of(after),
+    )
+
+
+def cost_of(side: Side) -> Estimate | None:
+    """The estimate of a side; None where its declarations cannot be read."""
+    if side.loaded.catalog is None or side.settings is None:
+        return None
+    return estimate(side.loaded.catalog, side.settings)
+
+
+def _findings(before: list[Finding] | None, after: list[Finding]) -> tuple[tuple[Finding, ...], ...]:
+    """New, still there, fixed. Nothing is called new where the base was not judged."""
+    if before is None:
+        return (), tuple(after), ()
+    old, new = dict(zip(fingerprints(before), before, strict=True)), fingerprints(after)
+    return (
+        tuple(f for mark, f in zip(new, after, strict=True) if mark not in old),
+        tuple(f for mark, f in zip(new, after, strict=True) if mark in old),
+        tuple(f for mark, f in old.items() if mark not in set(new)),
+    )
