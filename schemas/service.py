@@ -29,6 +29,8 @@ RepositoryUrl = Annotated[
     ),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
+TopN = Annotated[int, Field(ge=1, le=50)]
+Minutes = Annotated[int, Field(ge=1, le=60)]
 ProfileType = Literal["cpu", "alloc", "mutex", "block", "goroutine", "wall", "offcpu"]
 
 
@@ -193,16 +195,12 @@ class TrackSelector(Model):
 class Gate(Model):
     """The regression gate that judges every deploy."""
 
-    top_n: int = Field(
+    top_n: TopN = Field(
         default=5,
-        ge=1,
-        le=50,
         description="A new function among the first N by self CPU fails the gate.",
         examples=[5],
     )
-    window_minutes: int = Field(
-        default=5, ge=1, le=60, description="Length of the canary's profile, in minutes.", examples=[5]
-    )
+    window_minutes: Minutes = Field(default=5, description="Length of the canary's profile, in minutes.", examples=[5])
     mode: Literal["enforce", "warn", "off"] = Field(
         default="warn",
         description="`enforce` fails the deploy, `warn` only comments, `off` does neither.",

@@ -1,12 +1,13 @@
 """_team.yaml (a team: its people, tenant and defaults) and _org.yaml (the organisation: defaults and limits)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from schemas.allowed import RETENTION_DAYS, SAMPLE_RATE_HZ
 from schemas.base import UNIQUE, ApiVersion, Conflict, Model, Name, Positive, Slack, form, refuse
-from schemas.service import Budget, Gate, Labels, Profiling
+from schemas.service import Budget, Gate, Labels, Minutes, ProfileType, Profiling, TopN
 
 Days = Annotated[int, Field(ge=RETENTION_DAYS[0], le=RETENTION_DAYS[1])]
 CodeOwner = Annotated[
@@ -90,6 +91,13 @@ class Team(Model):
 class Limits(Model):
     """Floors and ceilings that no team or service file can override."""
 
+    min_sample_rate_hz: int = Field(
+        default=SAMPLE_RATE_HZ[0],
+        ge=SAMPLE_RATE_HZ[0],
+        le=SAMPLE_RATE_HZ[1],
+        description="Lowest sampling rate a service may have; with 0 it may switch profiling off.",
+        examples=[0, 19],
+    )
     max_sample_rate_hz: int = Field(
         default=99,
         ge=SAMPLE_RATE_HZ[0],
@@ -97,17 +105,46 @@ class Limits(Model):
         description="Highest sampling rate a service may have.",
         examples=[99],
     )
+    types: Annotated[list[ProfileType], UNIQUE] = Field(
+        default=list(get_args(ProfileType)),
+        min_length=1,
+        description="Profile types that a service may have; `alloc` and `mutex` cost memory in the service itself.",
+        examples=[["cpu", "alloc", "offcpu"]],
+    )
     max_monthly_usd: Positive = Field(
         default=200, description="Highest budget a single service may declare, USD a month.", examples=[200]
     )
     max_stored_gb: Positive = Field(
         default=10, description="Highest stored GB a month a single service may declare.", examples=[10]
     )
+    max_team_monthly_usd: Positive | None = Field(
+        default=None, description="Highest budget of a whole team, USD a month; absent: no ceiling.", examples=[1000]
+    )
     min_fine_days: Days = Field(
-        default=30, description="Fewest days of full resolution a team may keep.", examples=[30]
+        default=RETENTION_DAYS[0], description="Fewest days of full resolution a team may keep.", examples=[30]
+    )
+    max_fine_days: Days = Field(
+        default=RETENTION_DAYS[1], description="Most days of full resolution a team may keep.", examples=[45]
+    )
+    min_downsampled_days: Days = Field(
+        default=RETENTION_DAYS[0], description="Fewest days of hourly profiles a team may keep.", examples=[60]
     )
     max_downsampled_days: Days = Field(
-        default=90, description="Most days of hourly profiles a team may keep.", examples=[90]
+        default=RETENTION_DAYS[1], description="Most days of hourly profiles a team may keep.", examples=[90]
+    )
+    min_top_n: TopN = Field(
+        default=1,
+        description="Lowest `gate.topN` a service may choose: below it, new functions pass unseen.",
+        examples=[3],
+    )
+    max_top_n: TopN = Field(default=50, description="Highest `gate.topN` a service may choose.", examples=[20])
+    min_window_minutes: Minutes = Field(
+        default=1,
+        description="Shortest canary that a service may be judged by: short ones have too few samples.",
+        examples=[5],
+    )
+    max_window_minutes: Minutes = Field(
+        default=60, description="Longest canary that a service may be judged by.", examples=[30]
     )
     gate_modes: Annotated[list[Literal["enforce", "warn", "off"]], UNIQUE] = Field(
         default=["enforce", "warn", "off"],
@@ -115,6 +152,19 @@ class Limits(Model):
         description="Modes of the gate that a service may choose.",
         examples=[["enforce", "warn"]],
     )
+
+    @model_validator(mode="after")
+    def _floors_below_ceilings(self) -> "Limits":
+        pairs = ("sample_rate_hz", "fine_days", "downsampled_days", "top_n", "window_minutes")
+        conflicts = []
+        for name in pairs:
+            floor, ceiling = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            if floor > ceiling:
+                low, high = to_camel(f"min_{name}"), to_camel(f"max_{name}")
+                message = f"{low} is {floor}, above {high} ({ceiling}): no value could satisfy both"
+                conflicts.append(Conflict("034", (low,), message, (f"at most {ceiling}",), (high,)))
+        refuse(conflicts)
+        return self
 
 
 class OrganisationMetadata(Model):

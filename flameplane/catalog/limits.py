@@ -1,6 +1,8 @@
 """The organisation's floors and ceilings, held against effective values: policy, which no merge can override."""
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from flameplane.catalog.report import Report
 from flameplane.catalog.tree import Node, Path, show_path
@@ -8,16 +10,49 @@ from flameplane.findings import Location
 from schemas.service import Service, ServiceSpec
 from schemas.team import Organisation, Team
 
-# Path below spec of the limited value, the limit's key in _org.yaml, and whether the limit is its ceiling.
-_SERVICE = (
-    (("profiling", "sampleRateHz"), "maxSampleRateHz", True),
-    (("budget", "monthlyUsd"), "maxMonthlyUsd", True),
-    (("budget", "storedGb"), "maxStoredGb", True),
-    (("gate", "mode"), "gateModes", True),
+SPEC: Final = ("spec",)
+_WORDS: Final = {"floor": "at least", "ceiling": "at most", "among": "one of"}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One key of ``spec.limits`` and the value below ``spec`` that it limits; a list limits each of its entries."""
+
+    path: Path
+    key: str
+    kind: Literal["floor", "ceiling", "among"]
+
+    def allows(self, value: Any, bound: Any) -> bool:
+        """Whether ``value`` is within ``bound``; an absent bound limits nothing."""
+        if bound is None:
+            return True
+        if self.kind == "among":
+            return value in bound
+        return bool(value >= bound if self.kind == "floor" else value <= bound)
+
+    def words(self, bound: Any) -> str:
+        """The bound as people say it: `at most 99`."""
+        return f"{_WORDS[self.kind]} {', '.join(bound) if isinstance(bound, list) else f'{bound:g}'}"
+
+
+SERVICE: Final = (
+    Limit(("profiling", "sampleRateHz"), "minSampleRateHz", "floor"),
+    Limit(("profiling", "sampleRateHz"), "maxSampleRateHz", "ceiling"),
+    Limit(("profiling", "types"), "types", "among"),
+    Limit(("gate", "topN"), "minTopN", "floor"),
+    Limit(("gate", "topN"), "maxTopN", "ceiling"),
+    Limit(("gate", "windowMinutes"), "minWindowMinutes", "floor"),
+    Limit(("gate", "windowMinutes"), "maxWindowMinutes", "ceiling"),
+    Limit(("gate", "mode"), "gateModes", "among"),
+    Limit(("budget", "monthlyUsd"), "maxMonthlyUsd", "ceiling"),
+    Limit(("budget", "storedGb"), "maxStoredGb", "ceiling"),
 )
-_TEAM = (
-    (("retention", "fineDays"), "minFineDays", False),
-    (("retention", "downsampledDays"), "maxDownsampledDays", True),
+TEAM: Final = (
+    Limit(("retention", "fineDays"), "minFineDays", "floor"),
+    Limit(("retention", "fineDays"), "maxFineDays", "ceiling"),
+    Limit(("retention", "downsampledDays"), "minDownsampledDays", "floor"),
+    Limit(("retention", "downsampledDays"), "maxDownsampledDays", "ceiling"),
+    Limit(("monthlyUsd",), "maxTeamMonthlyUsd", "ceiling"),
 )
 
 
@@ -25,67 +60,71 @@ class Limiter:
     """Holds effective values against the limits of one organisation."""
 
     def __init__(self, organisation: Organisation, tree: Node, report: Report) -> None:
-        self.limits = organisation.spec.limits.model_dump(mode="json", by_alias=True)
+        self.bounds = organisation.spec.limits.model_dump(mode="json", by_alias=True)
         self.tree, self.report = tree, report
-        self.broken_by_default = self._built_in_defaults()
+        self.broken_by_default = set(self._built_in_defaults())
 
-    def service(self, service: Service, tree: Node) -> None:
-        """Every limited value of a service; the finding points at the line that set it, in whichever file."""
+    def service(self, service: Service, tree: Node, knows: Callable[..., bool] = lambda *_: True) -> None:
+        """Every limited value of a service that is known; the finding points at the line that set it."""
         spec = service.spec.model_dump(mode="json", by_alias=True)
-        for path, limit, ceiling in _SERVICE:
-            if limit not in self.broken_by_default or tree.find(("spec", *path)):
-                self._hold(("spec", *path), spec[path[0]][path[1]], tree, limit, ceiling)
+        for limit in SERVICE:
+            path = (*SPEC, *limit.path)
+            if knows(*path) and (limit.key not in self.broken_by_default or tree.find(path)):
+                self._hold(limit, path, _at(spec, limit.path), tree)
 
-    def team(self, team: Team, tree: Node) -> None:
-        """The team's retention."""
-        retention = team.spec.retention.model_dump(mode="json", by_alias=True)
-        for path, limit, ceiling in _TEAM:
-            self._hold(("spec", *path), retention[path[1]], tree, limit, ceiling)
+    def team(self, team: Team, tree: Node, knows: Callable[..., bool] = lambda *_: True) -> None:
+        """The team's retention and money."""
+        spec = team.spec.model_dump(mode="json", by_alias=True)
+        for limit in TEAM:
+            if knows(*SPEC, *limit.path):
+                self._hold(limit, (*SPEC, *limit.path), _at(spec, limit.path), tree)
 
-    def _built_in_defaults(self) -> set[str]:
+    def _built_in_defaults(self) -> Iterator[str]:
         """Limits that the built-in defaults break: one mistake of _org.yaml, not one of every service."""
-        defaults = {
-            ("profiling", "sampleRateHz"): ServiceSpec.model_fields["profiling"].default.sample_rate_hz,
-            ("budget", "monthlyUsd"): ServiceSpec.model_fields["budget"].default.monthly_usd,
-            ("budget", "storedGb"): ServiceSpec.model_fields["budget"].default.stored_gb,
-            ("gate", "mode"): ServiceSpec.model_fields["gate"].default.mode,
-        }
-        broken = set()
-        for path, limit, ceiling in _SERVICE:
-            if self.tree.find(("spec", "defaults", *path)) or self._within(defaults[path], limit, ceiling):
+        defaults = {name: ServiceSpec.model_fields[name].default for name in ("profiling", "gate", "budget")}
+        fields = {name: default.model_dump(mode="json", by_alias=True) for name, default in defaults.items()}
+        for limit in SERVICE:
+            where, value = ("spec", "defaults", *limit.path), _at(fields, limit.path)
+            values = value if isinstance(value, list) else [value]
+            if self.tree.find(where) or all(limit.allows(v, self.bounds[limit.key]) for v in values):
                 continue
-            broken.add(limit)
-            where = ("spec", "defaults", *path)
+            yield limit.key
+            shown = ", ".join(map(_shown, values))
             self.report.add(
                 "050",
-                f"{limit} rules out the built-in default {defaults[path]} of {show_path(path)}, which services "
+                f"{limit.key} rules out the built-in default {shown} of {show_path(limit.path)}, which services "
                 "without a value of their own would get",
-                self._limit_at(limit),
+                self._limit_at(limit.key),
                 fix=f"Set {show_path(where)} to a value within the limit.",
             )
-        return broken
 
-    def _within(self, value: Any, limit: str, ceiling: bool) -> bool:
-        bound = self.limits[limit]
-        if isinstance(bound, list):
-            return value in bound
-        return bool(value <= bound if ceiling else value >= bound)
+    def _hold(self, limit: Limit, path: Path, value: Any, tree: Node) -> None:
+        bound, at = self.bounds[limit.key], self._limit_at(limit.key)
+        entries = [((*path, i), v) for i, v in enumerate(value)] if isinstance(value, list) else [(path, value)]
+        for where, entry in entries:
+            if limit.allows(entry, bound):
+                continue
+            node = tree.find(where)
+            shown = _shown(entry)
+            words = ", ".join(bound) if isinstance(bound, list) else limit.words(bound)
+            self.report.add(
+                "050",
+                f"{show_path(where)} is {shown}{'' if node else ' by default'}; the organisation allows {words} "
+                f"({limit.key}, {at})",
+                node.where if node else tree.nearest(path).where,
+                valid=tuple(bound) if isinstance(bound, list) else (words,),
+                related=(at,),
+            )
 
-    def _hold(self, path: Path, value: Any, tree: Node, limit: str, ceiling: bool) -> None:
-        if self._within(value, limit, ceiling):
-            return
-        bound, at = self.limits[limit], self._limit_at(limit)
-        shown = ", ".join(bound) if isinstance(bound, list) else f"{'at most' if ceiling else 'at least'} {bound:g}"
-        node = tree.find(path)
-        built_in = "" if node else " by default"
-        shown_value = value if isinstance(value, str) else f"{value:g}"
-        self.report.add(
-            "050",
-            f"{show_path(path)} is {shown_value}{built_in}; the organisation allows {shown} ({limit}, {at})",
-            node.where if node else tree.nearest(path).where,
-            valid=tuple(bound) if isinstance(bound, list) else (shown,),
-            related=(at,),
-        )
+    def _limit_at(self, key: str) -> Location:
+        return self.tree.nearest(("spec", "limits", key)).where
 
-    def _limit_at(self, limit: str) -> Location:
-        return self.tree.nearest(("spec", "limits", limit)).where
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _at(spec: Any, path: Path) -> Any:
+    for step in path:
+        spec = spec[step]
+    return spec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flameplane.catalog import files as layout
 from flameplane.catalog import places, shape
-from flameplane.catalog.check import check
+from flameplane.catalog.check import check, examine
 from flameplane.catalog.limits import Limiter
 from flameplane.catalog.report import Report
 from flameplane.catalog.sources import Sources
@@ -83,12 +83,14 @@ class _Loader:
             if tree is None:
                 continue
             self.team_trees[folder] = tree
-            team = check(Team, tree, self.report)
-            if team is None:
+            checked = examine(Team, tree, self.report)
+            if (team := checked.model) is None:
+                continue
+            if organisation:
+                self.limiter.team(team, tree, checked.knows)
+            if checked.guessed:
                 continue
             places.team_agrees(team, tree, folder, self.report)
-            if organisation:
-                self.limiter.team(team, tree)
             self.sources.add("team", team.name, name, tree)
             yield team
 
@@ -106,13 +108,16 @@ class _Loader:
             if tree is None:
                 continue
             tree = _inherit(tree, self.team_trees.get(team), organisation_tree)
-            service = check(Service, tree, self.report, only=name)
-            if service is None:
+            checked = examine(Service, tree, self.report, only=name)
+            if (service := checked.model) is None:
+                continue
+            if organisation:
+                self.limiter.service(service, tree, checked.knows)
+            if checked.guessed:
                 continue
             self.sources.add("service", service.name, name, tree)
             if organisation:
                 places.service_agrees(service, tree, (team, folder), organisation, self.report)
-                self.limiter.service(service, tree)
             yield service, tree
 
 

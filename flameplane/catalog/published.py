@@ -165,8 +165,8 @@ def _stack_file(settings: dict[str, Any]) -> dict[str, Any]:
         "type": "array",
         "items": {"type": "string"},
         "contains": {"const": "kubernetes"},
-        "description": "Has to name kubernetes, and aws where there is a cloud account: default providers would use the "
-        "current kubectl context or AWS profile.",
+        "description": "Has to name kubernetes, and aws where there is a cloud account: default providers would use "
+        "the current kubectl context or AWS profile.",
     }
     required = [f"flameplane:{key}" for key in settings["required"]]
     config = {

@@ -101,6 +101,12 @@ RULES: Final[dict[str, Rule]] = {
         "Make downsampledDays at least fineDays.",
         _SVC,
     ),
+    "034": Rule(
+        "Floor above its ceiling",
+        "No service or team could stay within both limits.",
+        "Lower the floor or raise the ceiling.",
+        _SVC,
+    ),
     # -- the place of the file, and the organisation
     "040": Rule(
         "File in the wrong place",

@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flameplane.findings import format_findings
+from flameplane.findings import Location, format_findings
 from flameplane.project import NoProject, find_root
+
+if TYPE_CHECKING:
+    from flameplane.catalog.explain import Bound
 
 FORMATS = ("text", "json")
 
@@ -21,7 +24,7 @@ def explain(
     service: Annotated[str, typer.Argument(help="Name of the service.")],
     fmt: Annotated[str, typer.Option("--format", "-f", metavar="|".join(FORMATS))] = "text",
 ) -> None:
-    """Show every effective value of a service with the file and line it came from."""
+    """Show every effective value of a service, the line it came from, and the organisation's limits on it."""
     if fmt not in FORMATS:
         raise typer.BadParameter(f"unknown format {fmt}; one of {', '.join(FORMATS)}", param_hint="--format")
     try:
@@ -41,15 +44,23 @@ def explain(
         guess = closest(service, known)
         hint = f"did you mean {guess}?" if guess else f"declared are {', '.join(known)}"
         raise typer.BadParameter(f"there is no service {service}; {hint}", param_hint="SERVICE")
-    values = effective_values(known[service], loaded.sources)
+    values = effective_values(known[service], loaded.sources, loaded.catalog)
     if fmt == "json":
         document = {"service": service, "values": [asdict(value) for value in values]}
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    rows = [(v.path, _shown(v.value), str(v.origin) if v.origin else "built-in default") for v in values]
-    first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
-    for path, value, origin in rows:
-        typer.echo(f"{path:<{first}}  {value:<{min(second, 48)}}  {origin}")
+    rows = [(v.path, _shown(v.value), _origin(v.origin), "; ".join(map(_limit, v.limits))) for v in values]
+    first, second, third = (max(len(row[i]) for row in rows) for i in (0, 1, 2))
+    for path, value, origin, limits in rows:
+        typer.echo(f"{path:<{first}}  {value:<{min(second, 48)}}  {origin:<{third}}  {limits}".rstrip())
+
+
+def _origin(at: Location | None) -> str:
+    return str(at) if at else "built-in default"
+
+
+def _limit(bound: "Bound") -> str:
+    return f"{bound.text} ({bound.origin})" if bound.origin else bound.text
 
 
 def _shown(value: Any) -> str:

@@ -198,11 +198,16 @@ def test_explain_command(project: Path) -> None:
     file = project / "services/payments/checkout/service.yaml"
     file.write_text(file.read_text().replace("enforced", "enforce"))
     lines = run(app, ["explain", "checkout"]).stdout.splitlines()
-    (mode,) = (line.split() for line in lines if line.startswith("spec.gate.mode"))
-    assert mode == ["spec.gate.mode", "enforce", "services/payments/checkout/service.yaml:18:11"]
+    (mode,) = (line.split(maxsplit=3) for line in lines if line.startswith("spec.gate.mode"))
+    limit = "one of enforce, warn (services/_org.yaml:16:5)"
+    assert mode == ["spec.gate.mode", "enforce", "services/payments/checkout/service.yaml:18:11", limit]
     assert any(line.endswith("built-in default") for line in lines)
+    (days,) = (line.split(maxsplit=3) for line in lines if line.startswith("team.spec.retention.fineDays"))
+    limit = "at least 40 (services/_org.yaml:15:18); at most 90"
+    assert days[1:] == ["45", "services/payments/_team.yaml:10:15", limit], "retention is the team's"
     document = json.loads(run(app, ["explain", "checkout", "--format", "json"]).stdout)
-    assert {"path": "spec.gate.topN", "value": 5, "origin": None} in document["values"]
+    limits = [{"text": "at least 1", "origin": None}, {"text": "at most 50", "origin": None}]
+    assert {"path": "spec.gate.topN", "value": 5, "origin": None, "limits": limits} in document["values"]
     result = run(app, ["explain", "chekout"])
     assert result.exit_code == 2
     assert "did you mean checkout?" in result.stderr

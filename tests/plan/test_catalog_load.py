@@ -92,7 +92,7 @@ def test_explain_has_every_value_with_its_origin(project: Path) -> None:
     loaded = load(project)
     assert loaded.catalog
     service = loaded.catalog.services[0]
-    values = {v.path: v for v in explain(service, loaded.sources)}
+    values = {v.path: v for v in explain(service, loaded.sources, loaded.catalog)}
     assert values["spec.gate.mode"].origin == Location("services/payments/checkout/service.yaml", 18, 11, 18)
     assert values["spec.gate.topN"].origin is None
     assert values["spec.language.pprofPort"].value == 6060
