@@ -70,11 +70,19 @@ class Platform(pulumi.ComponentResource):
             )
         if settings.backend.object_storage.kind == "seaweedfs":
             ObjectStorage("object-storage", ObjectStorageArgs(settings.backend, images), inside(BACKEND_NAMESPACE))
-        backend = Pyroscope("pyroscope", PyroscopeArgs(settings, catalog, images), inside(BACKEND_NAMESPACE))
+        cloud: list[pulumi.Resource] = []
+        if settings.cloud:
+            # Imported here: the SDK of AWS takes time, which environment local need not spend.
+            from components.aws.account import Account, AccountArgs  # noqa: PLC0415
+
+            cloud = Account("cloud", AccountArgs(settings, catalog), pulumi.ResourceOptions(parent=self)).ready
+        backend = Pyroscope("pyroscope", PyroscopeArgs(settings, catalog, images), inside(BACKEND_NAMESPACE, *cloud))
         Downsample("downsample", DownsampleArgs(catalog, images), inside(SYSTEM_NAMESPACE))
         gate = CiGate("ci-gate", CiGateArgs(settings, catalog), inside(ACCESS_NAMESPACE))
         gateway = Gateway(
-            "gateway", GatewayArgs(settings, catalog, images, backend.url, gate.config_map), inside(ACCESS_NAMESPACE)
+            "gateway",
+            GatewayArgs(settings, catalog, images, backend.url, gate.config_map),
+            inside(ACCESS_NAMESPACE, *cloud),
         )
         guard = AgentGuard("agent-guard", AgentGuardArgs(images), inside(AGENT_NAMESPACE))
         agent = NodeAgent("node-agent", NodeAgentArgs(settings, catalog, images), inside(AGENT_NAMESPACE, guard))

@@ -21,14 +21,15 @@ def render(
 ) -> None:
     """Write one YAML file per object to DIR/<namespace or _cluster>/<kind>-<name>.yaml.
 
-    Files of an earlier run that are no longer declared are removed; files of anybody else are never touched.
+    Kubernetes objects only: what is declared in a cloud account is counted and left out. Files of an earlier run that
+    are no longer declared are removed; files of anybody else are never touched.
     """
     root = project_root(stack, services)
     _, findings = declared(root, stack, services)
     if findings:
         stop(findings, root)
     recording = recorded(root, stack, services)
-    from flameplane.plan import NotOurs, UnknownValues  # noqa: PLC0415
+    from flameplane.plan import NotOurs, UnknownValues, cloud_kind  # noqa: PLC0415
     from flameplane.plan import render as write_manifests  # noqa: PLC0415
 
     try:
@@ -41,4 +42,8 @@ def render(
         raise typer.BadParameter(str(error), param_hint="--output") from error
     except OSError as error:
         raise typer.BadParameter(f"cannot write {error.filename}: {error.strerror}", param_hint="--output") from error
-    typer.echo(f"{len(written)} objects in {out}")
+    left_out = sum(cloud_kind(resource) is not None for resource in recording.resources)
+    cloud = (
+        f"; {left_out} cloud resources are left out: they have no manifest, `pulumi up` makes them" if left_out else ""
+    )
+    typer.echo(f"{len(written)} objects in {out}{cloud}")

@@ -13,8 +13,7 @@ from flameplane.local.steps import Say
 from schemas.images import ImagesLock
 from schemas.settings import Settings
 
-# Types that the engine knows by itself; everything else that is not Kubernetes is a resource of some cloud.
-OWN_TYPES = ("pulumi:", "flameplane:")
+SHOWN = 5  # cloud resources named in a refusal
 
 
 class Findings(Exception):
@@ -56,13 +55,13 @@ def declared(root: Path, stack: str, yes_prune: bool, say: Say) -> list[Object]:
     findings = [*plan.check_fields(recording, root), *plan.evaluate(recording, root)]
     if any(finding.severity == "error" for finding in findings):
         raise Findings(findings)
-    for resource in recording.resources:
-        if resource.custom and not resource.type.startswith(("kubernetes:", *OWN_TYPES)):
-            raise Problem(
-                "LOC002",
-                f"The program declares {resource.type} {resource.name}, which is no Kubernetes object.",
-                f"use `pulumi up -s {stack}`",
-            )
+    if cloud := [f"{r.type} {r.name}" for r in recording.resources if plan.cloud_kind(r)]:
+        raise Problem(
+            "LOC002",
+            f"The program declares {len(cloud)} cloud resources, which `local up` does not make:",
+            f"remove flameplane:cloud from stacks/Pulumi.{stack}.yaml, or use `pulumi up -s {stack}`",
+            cloud[:SHOWN] + ["..."] * (len(cloud) > SHOWN),
+        )
     objects = [item for resource in recording.resources if (item := plan.manifest(resource))]
     if unknown := [f"{plan.title(item)} {path}" for item in objects for path, _ in plan.unresolved(item)]:
         raise Problem("LOC002", "Values that are not known before an apply:", f"use `pulumi up -s {stack}`", unknown)

@@ -4,6 +4,7 @@ Not a preview: no engine, no provider, no state. The API of the package:
 
 - `record` runs the program, `Recording` and `Resource` are what it gives, `ProgramFailed` says why it could not;
 - `manifest` is the Kubernetes object of a resource, `unresolved` the paths in it that are ``UNKNOWN`` or ``Secret``;
+  `cloud_kind` the kind of a resource that is a cloud provider's;
 - `evaluate` asks the policy pack (`PackFailed`), `check_fields` the SDK's types;
 - `render` writes manifests (`UnknownValues`, `NotOurs`).
 """
@@ -15,7 +16,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 from flameplane.plan.evaluate import evaluate
 from flameplane.plan.fields import check_fields
-from flameplane.plan.manifests import manifest, title, unresolved
+from flameplane.plan.manifests import cloud_kind, manifest, title, unresolved
 from flameplane.plan.pack import PackFailed
 from flameplane.plan.program import record
 from flameplane.plan.recording import Log, ProgramFailed, Recording, Resource
@@ -33,6 +34,7 @@ __all__ = [
     "Secret",
     "UnknownValues",
     "check_fields",
+    "cloud_kind",
     "evaluate",
     "manifest",
     "record",

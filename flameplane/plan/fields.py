@@ -1,9 +1,11 @@
 """Checks every object against the SDK's own types: dict arguments pass misspelt keys on without a word.
 
 What the SDK has no type for (custom resources) is checked in its metadata alone; the API server judges the rest.
+Inputs of cloud resources are checked in the same way, as they are sent.
 """
 
 import importlib
+import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -15,11 +17,12 @@ from pulumi import _types
 
 from flameplane.catalog.suggest import closest
 from flameplane.findings import Finding
-from flameplane.plan.manifests import manifest, title
+from flameplane.plan.manifests import cloud_kind, manifest, title
 from flameplane.plan.places import python_line
 from flameplane.plan.recording import Recording
 from flameplane.plan.values import UNKNOWN, Secret
 
+_CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 _SCALARS: Final = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -39,6 +42,13 @@ def check_fields(recording: Recording, root: Path) -> list[Finding]:
             where = python_line(resource, root)
             for problem in _problems(obj, resource.type):
                 text = f"{title(obj)}: {problem.path}: {problem.message}"
+                findings.append(
+                    Finding(problem.id, "error", text, where, problem.valid, problem.fix, subject=resource.urn)
+                )
+        elif (kind := cloud_kind(resource)) and (arguments := _cloud_arguments(resource.type)):
+            where = python_line(resource, root)
+            for problem in _object(resource.inputs, arguments, ""):
+                text = f"{kind} {resource.name!r}: {problem.path}: {problem.message}"
                 findings.append(
                     Finding(problem.id, "error", text, where, problem.valid, problem.fix, subject=resource.urn)
                 )
@@ -110,6 +120,20 @@ def _arguments(token: str) -> type | None:
     except ImportError:
         return None
     arguments: type | None = vars(found).get(f"{name}InitArgs")
+    return arguments
+
+
+@cache
+def _cloud_arguments(token: str) -> type | None:
+    """The SDK's arguments of a type as ``aws:s3/bucketPolicy:BucketPolicy``; None where there is no such SDK."""
+    package, module, name = token.split(":")
+    service, _, file = module.partition("/")
+    try:
+        found = importlib.import_module(f"pulumi_{package}.{service}.{_CAPITAL.sub(r'_', file).lower()}")
+    except ImportError:
+        return None
+    # Where an argument of another resource has that name, the resource's own are called InitArgs.
+    arguments: type | None = vars(found).get(f"{name}InitArgs") or vars(found).get(f"{name}Args")
     return arguments
 
 

@@ -23,6 +23,14 @@ def manifest(resource: Resource) -> dict[str, Any] | None:
     return tidied
 
 
+def cloud_kind(resource: Resource) -> str | None:
+    """``s3/Bucket`` of a resource of a cloud provider; None for what Kubernetes, Pulumi or a component of ours is."""
+    if not resource.custom or resource.type.startswith(("kubernetes:", "pulumi:")):
+        return None
+    _, module, kind = resource.type.split(":")
+    return f"{module.partition('/')[0]}/{kind}"
+
+
 def unresolved(obj: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Paths of ``obj`` that cannot be written down, each with the reason: ``unknown`` or ``secret``."""
     reasons = []

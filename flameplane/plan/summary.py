@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from flameplane.findings import Finding, format_findings
-from flameplane.plan.manifests import manifest, title
+from flameplane.plan.manifests import cloud_kind, manifest, title
 from flameplane.plan.recording import Recording, Resource
 from flameplane.plan.values import walk
 from schemas.images import ImagesLock
 
-LAYERS: Final = ("foundation", "access", "collection", "backend", "correlation", "regression", "cost", "demo")
+LAYERS: Final = ("foundation", "access", "collection", "backend", "correlation", "regression", "cost", "cloud", "demo")
 _COMPONENT: Final = re.compile(r"flameplane:(?P<layer>[a-z]+):\w+")
 _OPEN: Final = re.compile(r"[a-z0-9.:-]+(?:/[a-z0-9._-]+)+:not-locked")  # see schemas.images.ImagesLock.reference
 
@@ -29,7 +29,8 @@ class OpenImage:
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts of Kubernetes objects. ``per_service``: those labelled with the one service they were made for."""
+    """Counts of Kubernetes objects and, as ``s3/Bucket``, of cloud resources. ``per_service``: objects labelled with
+    the one service they were made for."""
 
     layers: dict[str, dict[str, int]]
     per_service: dict[str, int]
@@ -38,7 +39,7 @@ class Summary:
 
     @property
     def objects(self) -> int:
-        """All Kubernetes objects."""
+        """All Kubernetes objects and cloud resources."""
         return sum(sum(kinds.values()) for kinds in self.layers.values())
 
     @property
@@ -53,6 +54,8 @@ def summarise(recording: Recording, root: Path, services: int) -> Summary:
     per_service: Counter[str] = Counter()
     needed: dict[str, dict[str, None]] = {}
     for resource in recording.resources:
+        if kind := cloud_kind(resource):
+            layers.setdefault(layer_of(recording, resource), Counter())[kind] += 1
         if (obj := manifest(resource)) is None:
             continue
         layers.setdefault(layer_of(recording, resource), Counter())[str(obj["kind"])] += 1

@@ -24,7 +24,7 @@ def objects(recording: Recording) -> dict[str, Resource]:
 def test_every_layer_is_there(recording: Recording) -> None:
     tokens = [r.type.split(":") for r in recording.resources if r.type.startswith("flameplane:")]
     layers = {layer for _, layer, _ in tokens} - {"index"}
-    assert layers == LAYERS | ({"demo"} if recording.stack == "local" else set())
+    assert layers == LAYERS | ({"demo"} if recording.stack == "local" else {"cloud"})
 
 
 def test_every_object_is_named_and_labelled(recording: Recording) -> None:

@@ -45,8 +45,14 @@ GOOD: dict[str, dict[str, Any]] = {
         "metadata": {"name": "r"},
         "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
     },
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": {
+        "bucket": "b",
+        "rule": {"defaultRetention": {"mode": "COMPLIANCE", "days": 365}},
+    },
+    "aws:kms/alias:Alias": {"name": "alias/a", "targetKeyId": UNKNOWN},
+    "elsewhere:module/thing:Thing": {"anything": "goes"},
 }
-DEPLOYMENT, INJECTION, ROLE = GOOD
+DEPLOYMENT, INJECTION, ROLE, LOCK, ALIAS, _ = GOOD
 CONTAINER = ("spec", "template", "spec", "containers", 0)
 SLIPS: dict[str, tuple[str, tuple[str | int, ...], Any, str, str]] = {
     "top level": (DEPLOYMENT, ("sepc",), {}, "PLN010", "Deployment/d: sepc: there is no such field"),
@@ -101,6 +107,16 @@ SLIPS: dict[str, tuple[str, tuple[str | int, ...], Any, str, str]] = {
         "PLN010",
         "Injection/i: metadata.lables: there is no such",
     ),
+    "cloud, deep": (
+        LOCK,
+        ("rule", "defaultRetention", "day"),
+        1,
+        "PLN010",
+        "s3/BucketObjectLockConfiguration 'x': rule.defaultRetention.day: there is no such field",
+    ),
+    "cloud, snake case": (ALIAS, ("target_key_id",), "k", "PLN010", "target_key_id: there is no such field"),
+    "cloud, type": (LOCK, ("rule", "defaultRetention", "days"), "365", "PLN012", "days: a whole number is wanted"),
+    "cloud, missing": (LOCK, ("rule", "defaultRetention"), None, "PLN011", "rule.defaultRetention: the field is req"),
     "other group": (ROLE, ("rules", 0, "verb"), ["get"], "PLN010", "Role/r: rules[0].verb: there is no such field"),
 }
 
