@@ -12,6 +12,8 @@ from pulumi_kubernetes.networking.v1 import (
 )
 
 from components.base import APP_LABEL
+from schemas.allowed import POD_IDENTITY_ADDRESS, PRIVATE_RANGES
+from schemas.settings.correlation import service_namespace
 
 NAMESPACE_LABEL: Final = (
     "kubernetes.io/metadata.name"  # set by the API server itself: nobody can take another namespace's name
@@ -68,10 +70,25 @@ def to_dns() -> NetworkPolicyEgressRuleArgsDict:
     }
 
 
+def to_internet(*ports: int) -> NetworkPolicyEgressRuleArgsDict:
+    """Public IPv4 addresses. Private and link-local ones, the metadata service among them, stay closed."""
+    return {"to": [{"ip_block": {"cidr": "0.0.0.0/0", "except_": list(PRIVATE_RANGES)}}], "ports": tcp(*ports)}
+
+
+def to_pod_identity() -> NetworkPolicyEgressRuleArgsDict:
+    """The node's agent that gives a pod its own cloud role (EKS); only for pods that have one."""
+    return to(addresses(f"{POD_IDENTITY_ADDRESS}/32"), 80)
+
+
 def to_url(namespace: str, url: str) -> NetworkPolicyEgressRuleArgsDict:
     """The server of a URL, which runs in ``namespace``; only its port is opened."""
     parsed = urlsplit(url)
     return to(pods(namespace), parsed.port or {"http": 80, "https": 443}[parsed.scheme])
+
+
+def to_service(url: str) -> NetworkPolicyEgressRuleArgsDict:
+    """The server of a URL that names a Service of the cluster, whose pods listen on the Service's own port."""
+    return to_url(service_namespace(url) or "", url)
 
 
 def to_api_server(cidr: str) -> NetworkPolicyEgressRuleArgsDict:

@@ -11,10 +11,13 @@ from components.ci_gate import CiGate, CiGateArgs
 from components.cost_report import CostReport, CostReportArgs
 from components.demo import Demo, DemoArgs
 from components.downsample import Downsample, DownsampleArgs
+from components.drift import APP as DRIFT
 from components.drift import Drift, DriftArgs
+from components.egress_proxy import EgressProxy, EgressProxyArgs
 from components.foundation import Foundation, FoundationArgs
 from components.gateway import Gateway, GatewayArgs
 from components.grafana import Grafana, GrafanaArgs
+from components.grafana_server import GrafanaServer, GrafanaServerArgs
 from components.language_agents import LanguageAgents, LanguageAgentsArgs
 from components.node_agent import NodeAgent, NodeAgentArgs
 from components.object_storage import ObjectStorage, ObjectStorageArgs
@@ -25,6 +28,7 @@ from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, BACKEND_NAMESPACE
 from schemas.catalog import Catalog
 from schemas.images import ImagesLock
 from schemas.settings import Settings
+from schemas.settings.correlation import OwnGrafana
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,17 @@ class Platform(pulumi.ComponentResource):
         if settings.injection.enabled:
             languages = LanguageAgentsArgs(catalog, images, agent.receiver_url)
             LanguageAgents("language-agents", languages, inside(SYSTEM_NAMESPACE))
-        Grafana("grafana", GrafanaArgs(settings, catalog, gateway.url), inside(SYSTEM_NAMESPACE))
-        Drift("drift", DriftArgs(settings, catalog, images), inside(SYSTEM_NAMESPACE))
+        own = settings.correlation.grafana if isinstance(settings.correlation.grafana, OwnGrafana) else None
+        grafana_in = ACCESS_NAMESPACE if own else SYSTEM_NAMESPACE
+        provisioned = Grafana("grafana", GrafanaArgs(settings, catalog, gateway.url), inside(grafana_in))
+        if own:
+            server = GrafanaServerArgs(settings, catalog, images, own, provisioned, gateway.url)
+            GrafanaServer("grafana-server", server, inside(ACCESS_NAMESPACE))
+        proxy = None
+        if settings.regression.egress_hosts:
+            way_out = EgressProxyArgs(settings.regression, images, clients=[DRIFT])
+            proxy = EgressProxy("egress-proxy", way_out, inside(SYSTEM_NAMESPACE)).url
+        Drift("drift", DriftArgs(settings, catalog, images, proxy), inside(SYSTEM_NAMESPACE))
         CostReport("cost-report", CostReportArgs(settings, catalog, images), inside(SYSTEM_NAMESPACE))
         AlertRules("alert-rules", AlertRulesArgs(settings.alerts, catalog), inside(SYSTEM_NAMESPACE))
         if settings.demo:

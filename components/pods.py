@@ -13,6 +13,7 @@ from pulumi_kubernetes.core.v1 import (
     ProbeArgsDict,
     ResourceRequirementsArgsDict,
     SecurityContextArgsDict,
+    TopologySpreadConstraintArgsDict,
     VolumeArgsDict,
 )
 
@@ -82,6 +83,21 @@ def resources(cpu: str, memory: str, cpu_limit: str, memory_limit: str) -> Resou
 def http_probe(path: str, port: str, period: int = 10, failures: int = 3) -> ProbeArgsDict:
     """Probe of one HTTP path on a named port."""
     return {"http_get": {"path": path, "port": port}, "period_seconds": period, "failure_threshold": failures}
+
+
+def tcp_probe(port: str, period: int = 10, failures: int = 3) -> ProbeArgsDict:
+    """Probe that opens a connection to a named port."""
+    return {"tcp_socket": {"port": port}, "period_seconds": period, "failure_threshold": failures}
+
+
+def spread(app: str) -> TopologySpreadConstraintArgsDict:
+    """Replicas on different nodes, as far as there are any."""
+    return {
+        "max_skew": 1,
+        "topology_key": "kubernetes.io/hostname",
+        "when_unsatisfiable": "ScheduleAnyway",
+        "label_selector": {"match_labels": {"app.kubernetes.io/name": app}},
+    }
 
 
 def scraped(metrics_port: int) -> dict[str, str]:

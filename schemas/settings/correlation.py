@@ -33,7 +33,7 @@ class Oidc(Model):
 
 
 class Database(Model):
-    """A PostgreSQL for Grafana's own state; TLS is required and verified."""
+    """A PostgreSQL for Grafana's own state. TLS is required, and its certificate verified."""
 
     host: Host = Field(description="Host name of the server.", examples=["grafana-db.example.com"])
     port: int = Field(default=5432, ge=1, le=65535, description="Its port.", examples=[5432])
@@ -52,7 +52,7 @@ class OwnGrafana(Model):
     )
     secret: Name = Field(
         description="Secret with `client-secret` (OIDC), `secret-key` (encrypts what Grafana stores) and, with a "
-        "database, `database-password`.",
+        "database, `database-password` and `database-ca` (who signs its certificate).",
         examples=["grafana"],
     )
     oidc: Oidc = Field(description="How people sign in.")

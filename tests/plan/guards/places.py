@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from guards.stack import Guard, Stack
 from policies.objects import WORKLOADS, at, items, label, name, namespace, pod
-from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, BACKEND_NAMESPACE, NAMESPACES
+from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, BACKEND_NAMESPACE, NAMESPACES, SYSTEM_NAMESPACE
 
 POD_SECURITY = "pod-security.kubernetes.io/"
 NAMESPACED = (
@@ -87,10 +87,20 @@ def volumes_of_the_node_are_kept(stack: Stack) -> Iterator[str]:
 
 
 def the_door_stays_open_while_nodes_drain(stack: Stack) -> Iterator[str]:
-    """One replica of the gateway after the other: else profiles and reads stop during every upgrade of the nodes."""
-    expected = {"maxUnavailable": 1, "selector": {"matchLabels": {"app.kubernetes.io/name": "gateway"}}}
-    found = {f"{namespace(m)}/{name(m)}": m["spec"] for m in stack.of("PodDisruptionBudget")}
-    if found != {f"{ACCESS_NAMESPACE}/gateway": expected}:
+    """One replica after the other: else profiles, reads and alerts stop during every upgrade of the nodes."""
+    wanted = [(ACCESS_NAMESPACE, "gateway")]
+    if stack.settings.correlation.grafana.mode == "own":
+        wanted.append((ACCESS_NAMESPACE, "grafana"))
+    if stack.settings.regression.egress_hosts:
+        wanted.append((SYSTEM_NAMESPACE, "egress-proxy"))
+    expected = {
+        f"{where}/{app}": {"maxUnavailable": 1, "selector": {"matchLabels": {"app.kubernetes.io/name": app}}}
+        for where, app in wanted
+    }
+    # Those of the backend follow its quorum: its own guards and rules know them.
+    budgets = [m for m in stack.of("PodDisruptionBudget") if namespace(m) != BACKEND_NAMESPACE]
+    found = {f"{namespace(m)}/{name(m)}": m["spec"] for m in budgets}
+    if found != expected:
         yield f"disruption budgets: {found}"
 
 

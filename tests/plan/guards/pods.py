@@ -27,7 +27,8 @@ TOKEN_SECONDS = 3600
 TOKENS = {"gateway-token": "flameplane-gateway", "api-token": None}
 # Who calls the API server; everybody else has no token for it.
 API_CLIENTS = ("flameplane-node", "gateway")
-VOLUMES = ("configMap", "emptyDir", "hostPath", "projected", "secret")  # hostPath: rule FP002
+# hostPath: rule FP002
+VOLUMES = ("configMap", "emptyDir", "hostPath", "persistentVolumeClaim", "projected", "secret")
 CONFIGURATION = ("configMap", "projected", "secret")
 
 
@@ -94,6 +95,9 @@ def volumes_are_of_known_kinds(stack: Stack) -> Iterator[str]:
                 yield f"{where} is {kind}"
             if kind == "emptyDir" and not (volume["emptyDir"] or {}).get("sizeLimit"):
                 yield f"{where} has no sizeLimit"
+            claim = at(volume, "persistentVolumeClaim", "claimName")
+            if claim and not stack.has("PersistentVolumeClaim", namespace(manifest), claim):
+                yield f"{where} is claim {claim}, which is not declared"
             if kind == "secret" and (
                 at(volume, "secret", "secretName") not in _secrets(stack) or not at(volume, "secret", "items")
             ):
@@ -112,7 +116,14 @@ def environment_holds_no_other_secret(stack: Stack) -> Iterator[str]:
 
 def _secrets(stack: Stack) -> tuple[str | None, ...]:
     settings = stack.settings
-    return settings.backend.object_storage.credentials_secret, settings.regression.slack_secret
+    backend, grafana = settings.backend, settings.correlation.grafana
+    found = [backend.object_storage.credentials_secret, settings.regression.slack_secret]
+    if backend.tls:
+        names = backend.tls.secrets
+        found += [names.server, names.client] if names else ["pyroscope-tls", "gateway-backend-tls"]
+    if grafana.mode == "own":
+        found.append(grafana.secret)
+    return tuple(found)
 
 
 def tokens_are_good_for_one_audience(stack: Stack) -> Iterator[str]:
