@@ -34,7 +34,7 @@ def foreign_organisation(site: Site, actions: str, resources: str | Sequence[str
 
 
 def plain_transport(actions: str, resources: str | Sequence[str]) -> Statement:
-    """Requests without TLS."""
+    """Requests without TLS. AWS itself refuses versions before 1.2."""
     return {
         "Sid": "DenyPlainTransport",
         "Effect": "Deny",
@@ -42,18 +42,6 @@ def plain_transport(actions: str, resources: str | Sequence[str]) -> Statement:
         "Action": actions,
         "Resource": resources,
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-
-
-def old_tls(resources: str | Sequence[str]) -> Statement:
-    """S3 over TLS before 1.2."""
-    return {
-        "Sid": "DenyOldTls",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": resources,
-        "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
     }
 
 
