@@ -94,6 +94,7 @@ def _common(site: Site, purpose: str) -> list[Statement]:
     return [
         perimeter.foreign_organisation(site, "s3:*", [bucket, objects]),
         perimeter.plain_transport("s3:*", [bucket, objects]),
+        perimeter.old_tls([bucket, objects]),
         _deny("DenyConfigurationByOthers", CONFIGURATION, bucket, site.cloud.admin_role_arns),
         _deny("DenyReplication", REPLICATION, [bucket, objects], ()),
     ]

@@ -34,7 +34,7 @@ def foreign_organisation(site: Site, actions: str, resources: str | Sequence[str
 
 
 def plain_transport(actions: str, resources: str | Sequence[str]) -> Statement:
-    """Requests without TLS. AWS itself refuses versions before 1.2."""
+    """Requests without TLS."""
     return {
         "Sid": "DenyPlainTransport",
         "Effect": "Deny",
@@ -42,6 +42,18 @@ def plain_transport(actions: str, resources: str | Sequence[str]) -> Statement:
         "Action": actions,
         "Resource": resources,
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def old_tls(resources: str | Sequence[str]) -> Statement:
+    """S3 over TLS before 1.2, which AWS refuses by itself today: ours does not depend on that."""
+    return {
+        "Sid": "DenyOldTls",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": resources,
+        "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
     }
 
 
