@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flameplane.cost import Estimate
+from flameplane.cost import Estimate, ServiceCost, TeamCost
 
 _CENT = 0.005  # USD; smaller differences are rounding
 
@@ -35,27 +35,21 @@ class Row:
 
 
 def rows(after: Estimate, before: Estimate | None = None) -> list[Row]:
-    """The platform, then every team, then the services whose estimate changes; gone ones with what they cost."""
+    """The platform, then every team, each followed by its services whose estimate changes, gone ones included."""
     old = before or after
-    result = [
-        Row(
-            "platform",
-            after.usd,
-            after.stored_gb,
-            after.usd - old.usd,
-            after.stored_gb - old.stored_gb,
-            after.ceiling_usd,
-        )
-    ]
-    for items, earlier, all_of_them in (
-        (after.teams, {t.name: t for t in old.teams}, True),
-        (after.services, {s.name: s for s in old.services}, False),
-    ):
-        for item in items:
-            was = earlier.pop(item.name, None)
-            usd, gb = (was.usd, was.stored_gb) if was else (0.0, 0.0)
-            row = Row(item.name, item.usd, item.stored_gb, item.usd - usd, item.stored_gb - gb, item.ceiling_usd)
-            if all_of_them or row.changes:
-                result.append(row)
-        result += [Row(f"{name} (removed)", 0, 0, -was.usd, -was.stored_gb) for name, was in earlier.items()]
-    return result
+    more, gb_more = after.usd - old.usd, after.stored_gb - old.stored_gb
+    result = [Row("platform", after.usd, after.stored_gb, more, gb_more, after.ceiling_usd)]
+    teams, services = ({i.name: i for i in items} for items in (old.teams, old.services))
+    for team in after.teams:
+        result.append(_row(team.name, team, teams.pop(team.name, None)))
+        own = [
+            _row(f"{team.name}/{s.name}", s, services.pop(s.name, None)) for s in after.services if s.team == team.name
+        ]
+        result += [row for row in own if row.changes]
+    gone = [*teams.items(), *((f"{s.team}/{name}", s) for name, s in services.items())]
+    return [*result, *(Row(f"{name} (removed)", 0, 0, -was.usd, -was.stored_gb) for name, was in gone)]
+
+
+def _row(name: str, item: TeamCost | ServiceCost, was: TeamCost | ServiceCost | None) -> Row:
+    usd, gb = (was.usd, was.stored_gb) if was else (0.0, 0.0)
+    return Row(name, item.usd, item.stored_gb, item.usd - usd, item.stored_gb - gb, item.ceiling_usd)

@@ -112,13 +112,13 @@ def _findings(page: Page) -> str:
     if first:
         parts.append(f"### {'New findings' if found else 'Findings'}\n\n{_table(first)}")
     if found and (before := [f for f in found.before if not f.waived]):
-        parts.append(_folded(f"{len(before)} findings were there before", _table(before)))
+        parts.append(_folded(f"{_many(len(before))} there before", _table(before)))
     if found and found.fixed:
         lines = "\n".join(f"- {f.id}: {md(f.message)}" for f in found.fixed[:_FINDINGS])
-        parts.append(_folded(f"{len(found.fixed)} findings are fixed", lines))
+        parts.append(_folded(f"{_many(len(found.fixed))} fixed", lines))
     if waived:
         lines = "\n".join(f"- {_rule(f)}: {md(f.message)}<br>waived {md(f.waived)}" for f in waived[:_FINDINGS])
-        parts.append(_folded(f"{len(waived)} findings are waived", lines))
+        parts.append(_folded(f"{_many(len(waived))} waived", lines))
     return "\n\n".join(parts)
 
 
@@ -131,6 +131,10 @@ def _table(findings: Sequence[Finding]) -> str:
     if len(findings) > _FINDINGS:
         lines.append(f"\n… and {len(findings) - _FINDINGS} more, in the output of the job.")
     return "\n".join(lines)
+
+
+def _many(count: int) -> str:
+    return f"{count} finding{'' if count == 1 else 's'}"
 
 
 def _brief(text: str) -> str:
@@ -172,7 +176,7 @@ def _declared(item: Declared) -> str:
     if item.kind == "settings" and item.field is not None:
         text = f"{item.name}: {_guarded(item.field)}"
     else:
-        text = md(item.words)
+        text = md(item.words.replace(" -> ", " → "))
     mark = " — **retention**" if item.field and "retention" in item.field.path else ""
     return f"{text}{mark}{f' · {_link(item.where)}' if item.where else ''}"
 

@@ -35,6 +35,13 @@ class Refused(Exception):
         self.code = code
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the token to wherever it leads."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 class Comments:
     """The comments of one pull request."""
 
@@ -74,7 +81,7 @@ class Comments:
         data = json.dumps(body).encode() if body else None
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - begins with the API's address
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+            with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT) as answer:
                 following = _NEXT.search(answer.headers.get("Link", ""))
                 return json.load(answer), following[1] if following else None
         except urllib.error.HTTPError as error:

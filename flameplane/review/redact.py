@@ -59,7 +59,10 @@ _SHAPES: Final = tuple(
         (r"(?<![0-9A-Za-z:-])[0-9]{12}(?![0-9A-Za-z])", "‹account›"),
         (r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\b", "‹e-mail›"),
         # 40 and more of base64, mixed as only random text is; hexadecimal digests and commits are not.
-        (r"(?<![\w:/+.-])(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9])[A-Za-z0-9+/]{40,}={0,2}(?![\w/+-])", "‹secret›"),
+        (
+            r"(?<![\w:/+.-])(?=[A-Z0-9+/]*[a-z])(?=[a-z0-9+/]*[A-Z])(?=([A-Za-z+/]*[0-9]){4})[A-Za-z0-9+/]{40,}={0,2}(?![\w/+-])",
+            "‹secret›",
+        ),
     )
 )
 
