@@ -25,7 +25,12 @@ class BackendUrls:
         return {"write": self.write, "read": self.read, "settings": self.settings}
 
 
+def doors(backend: Backend) -> list[str]:
+    """Names of the programs behind these addresses."""
+    return [account(role) for role in DOORS] if backend.architecture == "microservices" else [PROCESS]
+
+
 def backend_urls(backend: Backend) -> BackendUrls:
     """The addresses of one environment."""
-    names = [account(role) for role in DOORS] if backend.architecture == "microservices" else [PROCESS] * len(DOORS)
+    names = doors(backend) if backend.architecture == "microservices" else [PROCESS] * len(DOORS)
     return BackendUrls(*(f"{tls.scheme(backend)}://{name}.{BACKEND_NAMESPACE}.svc:{HTTP_PORT}" for name in names))

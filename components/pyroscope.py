@@ -1,37 +1,54 @@
-"""Pyroscope in one process: the backend of a small or trial environment."""
+"""Pyroscope: the backend, in one process or as microservices. What both share is here: configuration and addresses."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import StatefulSet
-from pulumi_kubernetes.core.v1 import ConfigMap, EnvVarArgsDict, PodSpecArgsDict, Service
-from pulumi_kubernetes.networking.v1 import NetworkPolicy, NetworkPolicyEgressRuleArgsDict
+from pulumi_kubernetes.core.v1 import ConfigMap, Service
 
-from components import network, pods
-from components.base import APP_LABEL, Component
-from components.object_storage import NAME as OBJECT_STORAGE
-from components.object_storage import S3_PORT
+from components.backend_urls import BackendUrls, backend_urls
+from components.base import Component
 from components.pods import Images
-from components.pyroscope_config import (
-    ADMIN_PORT,
-    DATA,
-    GRPC_PORT,
-    HTTP_PORT,
-    OVERRIDES,
-    SCRATCH,
-    overrides,
-    process_config,
+from components.pyroscope_compaction_worker import CompactionWorker
+from components.pyroscope_config import GOSSIP, GOSSIP_PORT, microservices_config, process_config
+from components.pyroscope_distributor import Distributor
+from components.pyroscope_identities import (
+    COMPACTION_WORKER,
+    DISTRIBUTOR,
+    METASTORE,
+    PROCESS,
+    QUERY_BACKEND,
+    QUERY_FRONTEND,
+    SEGMENT_WRITER,
+    TENANT_SETTINGS,
+    account,
 )
-from components.static_volumes import METASTORE_CLAIM
-from schemas.allowed import ACCESS_NAMESPACE, BACKEND_NAMESPACE
+from components.pyroscope_limits import overrides
+from components.pyroscope_metastore import Metastore
+from components.pyroscope_part import CONFIG_MAP, GOSSIP_LABEL, OVERRIDES_MAP, Part, PartArgs
+from components.pyroscope_process import PyroscopeProcess, PyroscopeProcessArgs
+from components.pyroscope_query_backend import QueryBackend
+from components.pyroscope_query_frontend import QueryFrontend
+from components.pyroscope_segment_writer import SegmentWriter
+from components.pyroscope_sizing import sizes
+from components.pyroscope_tenant_settings import TenantSettings
+from schemas.allowed import BACKEND_NAMESPACE
 from schemas.catalog import Catalog
-from schemas.settings import Backend, ObjectStorage, Settings
+from schemas.settings import Settings
 
-NAME: Final = "pyroscope"
-UID: Final = 10001  # the user of the published image
-URL: Final = f"http://{NAME}.{BACKEND_NAMESPACE}.svc:{HTTP_PORT}"
+NAME: Final = PROCESS
+# In the order in which they need each other.
+ROLES: Final[dict[str, Callable[[str, PartArgs, pulumi.ResourceOptions], Part]]] = {
+    METASTORE: Metastore,
+    SEGMENT_WRITER: SegmentWriter,
+    DISTRIBUTOR: Distributor,
+    COMPACTION_WORKER: CompactionWorker,
+    QUERY_BACKEND: QueryBackend,
+    QUERY_FRONTEND: QueryFrontend,
+    TENANT_SETTINGS: TenantSettings,
+}
 
 
 @dataclass(frozen=True)
@@ -44,27 +61,30 @@ class PyroscopeArgs:
 
 
 class Pyroscope(Component):
-    """StatefulSet, configuration, and a network that lets only the gateway in. Output: ``url``."""
+    """Configuration, limits per tenant, and the chosen architecture. Output: ``urls``, for the gateway alone."""
 
+    urls: BackendUrls
     url: str
 
     def __init__(self, name: str, args: PyroscopeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("backend", "Pyroscope", name, opts)
-        self.url = URL
         backend = args.settings.backend
-        config = process_config(backend.object_storage)
+        self.urls = backend_urls(backend)
+        self.url = self.urls.read
+        apart = backend.architecture == "microservices"
+        config = microservices_config(backend) if apart else process_config(backend)
         mounted = [
-            self._config_map("pyroscope-config", {"config.yaml": config}),
-            self._config_map("pyroscope-overrides", {"overrides.yaml": overrides(args.catalog)}),
+            self._config_map(CONFIG_MAP, {"config.yaml": config}),
+            self._config_map(OVERRIDES_MAP, {"overrides.yaml": overrides(args.catalog, backend)}),
         ]
-        self.service_account(BACKEND_NAMESPACE, NAME)
-        waited_for = args.images.waited_for("pyroscope")
-        self._services(waited_for)
-        self._network(args.settings)
-        # The process reads config.yaml once; the overrides it reloads, so they are no reason for a restart.
+        # Every process reads config.yaml once; the overrides it reloads, so they are no reason for a restart.
         checksum = hashlib.sha256(config.encode()).hexdigest()[:16]
-        self._stateful_set(backend, args.images, checksum, mounted)
-        self.register_outputs({"url": self.url})
+        if apart:
+            self._microservices(args, checksum, mounted)
+        else:
+            process = PyroscopeProcessArgs(args.settings, args.images, checksum)
+            PyroscopeProcess(name, process, self.options(mounted))
+        self.register_outputs({"urls": self.urls.as_config()})
 
     def _config_map(self, name: str, data: dict[str, str]) -> ConfigMap:
         return ConfigMap(
@@ -74,125 +94,22 @@ class Pyroscope(Component):
             opts=self.options(),
         )
 
-    def _services(self, waited_for: dict[str, str]) -> None:
-        selector = {APP_LABEL: NAME}
+    def _microservices(self, args: PyroscopeArgs, checksum: str, mounted: list[ConfigMap]) -> None:
         Service(
-            f"{BACKEND_NAMESPACE}/{NAME}",
-            metadata=self.metadata(NAME, BACKEND_NAMESPACE, annotations=waited_for),
-            spec={
-                "type": "ClusterIP",
-                "selector": selector,
-                "ports": [{"name": "http", "port": HTTP_PORT, "target_port": "http", "protocol": "TCP"}],
-            },
-            opts=self.options(),
-        )
-        Service(
-            f"{BACKEND_NAMESPACE}/{NAME}-headless",
-            metadata=self.metadata(f"{NAME}-headless", BACKEND_NAMESPACE, app=NAME),
+            f"{BACKEND_NAMESPACE}/{GOSSIP}",
+            metadata=self.metadata(
+                GOSSIP, BACKEND_NAMESPACE, app=NAME, annotations=args.images.waited_for("pyroscope")
+            ),
             spec={
                 "type": "ClusterIP",
                 "cluster_ip": "None",
-                "selector": selector,
-                "publish_not_ready_addresses": True,
-                "ports": [{"name": "grpc", "port": GRPC_PORT, "target_port": "grpc", "protocol": "TCP"}],
+                "publish_not_ready_addresses": True,  # whoever starts joins the ring before it is ready
+                "selector": {GOSSIP_LABEL: "true"},
+                "ports": [{"name": "gossip", "port": GOSSIP_PORT, "target_port": "gossip", "protocol": "TCP"}],
             },
             opts=self.options(),
         )
-
-    def _network(self, settings: Settings) -> None:
-        """In: the gateway, and Prometheus on the admin port. Out: object storage. DNS is open to all pods."""
-        prometheus = network.pods(settings.alerts.prometheus_namespace, {APP_LABEL: "prometheus"})
-        NetworkPolicy(
-            f"{BACKEND_NAMESPACE}/{NAME}",
-            metadata=self.metadata(NAME, BACKEND_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": {APP_LABEL: NAME}},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [
-                    network.from_(network.app(ACCESS_NAMESPACE, "gateway"), HTTP_PORT),
-                    network.from_(prometheus, ADMIN_PORT),
-                ],
-                "egress": [_to_storage(settings.backend.object_storage)],
-            },
-            opts=self.options(),
-        )
-
-    def _stateful_set(self, backend: Backend, images: Images, checksum: str, after: list[ConfigMap]) -> None:
-        StatefulSet(
-            f"{BACKEND_NAMESPACE}/{NAME}",
-            metadata=self.metadata(NAME, BACKEND_NAMESPACE, annotations=images.waited_for("pyroscope")),
-            spec={
-                "service_name": f"{NAME}-headless",
-                "replicas": 1,  # one process holds the only copy of the index: a second would be a second backend
-                "selector": {"match_labels": {APP_LABEL: NAME}},
-                "persistent_volume_claim_retention_policy": {"when_deleted": "Retain", "when_scaled": "Retain"},
-                "template": {
-                    "metadata": {
-                        "labels": self.labels(NAME),
-                        "annotations": {"flameplane.dev/config-checksum": checksum, **pods.scraped(ADMIN_PORT)},
-                    },
-                    "spec": _pod(backend, images),
-                },
-                "volume_claim_templates": [
-                    {
-                        "metadata": {"name": METASTORE_CLAIM, "labels": self.labels(NAME)},
-                        "spec": {
-                            "access_modes": ["ReadWriteOnce"],
-                            "storage_class_name": backend.volumes.storage_class,
-                            "resources": {"requests": {"storage": backend.volumes.metastore}},
-                        },
-                    }
-                ],
-            },
-            opts=self.options(after),
-        )
-
-
-def _to_storage(storage: ObjectStorage) -> NetworkPolicyEgressRuleArgsDict:
-    if storage.egress is None:
-        return network.to(network.app(BACKEND_NAMESPACE, OBJECT_STORAGE), S3_PORT)
-    return network.to(network.addresses(storage.egress), 443)
-
-
-def _pod(backend: Backend, images: Images) -> PodSpecArgsDict:
-    secret = backend.object_storage.credentials_secret
-    return {
-        "service_account_name": NAME,
-        "automount_service_account_token": False,
-        "enable_service_links": False,
-        "termination_grace_period_seconds": 120,
-        "security_context": pods.restricted_pod(UID, fs_group=True),
-        "containers": [
-            {
-                "name": NAME,
-                "image": images.reference("pyroscope"),
-                "image_pull_policy": images.pull_policy,
-                "args": ["-config.file=/etc/pyroscope/config/config.yaml", "-config.expand-env=true"],
-                "env": _credentials(secret) if secret else [],
-                "security_context": pods.restricted_container(),
-                "resources": pods.resources("250m", "512Mi", "2", "2Gi"),
-                "ports": [pods.port("http", HTTP_PORT), pods.port("grpc", GRPC_PORT), pods.port("metrics", ADMIN_PORT)],
-                "readiness_probe": pods.http_probe("/ready", "metrics"),
-                # A stuck raft node never recovers by itself; /ready says so. Ten minutes of that is a restart.
-                "liveness_probe": pods.http_probe("/ready", "metrics", period=30, failures=20),
-                "volume_mounts": [
-                    {"name": "config", "mount_path": "/etc/pyroscope/config", "read_only": True},
-                    {"name": "overrides", "mount_path": OVERRIDES.rpartition("/")[0], "read_only": True},
-                    {"name": METASTORE_CLAIM, "mount_path": DATA},
-                    {"name": "scratch", "mount_path": SCRATCH},
-                ],
-            }
-        ],
-        "volumes": [
-            {"name": "config", "config_map": {"name": "pyroscope-config"}},
-            {"name": "overrides", "config_map": {"name": "pyroscope-overrides"}},
-            {"name": "scratch", "empty_dir": {"size_limit": "10Gi"}},
-        ],
-    }
-
-
-def _credentials(secret: str) -> list[EnvVarArgsDict]:
-    return [
-        {"name": "S3_ACCESS_KEY", "value_from": {"secret_key_ref": {"name": secret, "key": "access-key"}}},
-        {"name": "S3_SECRET_KEY", "value_from": {"secret_key_ref": {"name": secret, "key": "secret-key"}}},
-    ]
+        size = sizes(args.catalog, args.settings.backend)
+        for role, component in ROLES.items():
+            part = PartArgs(args.settings, args.images, size[role], checksum)
+            component(account(role), part, self.options(mounted))

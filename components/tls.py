@@ -7,6 +7,8 @@ platform alone: Pyroscope lets in whoever holds a certificate of it, since it ca
 from dataclasses import dataclass
 from typing import Final
 
+from pulumi_kubernetes.core.v1 import KeyToPathArgsDict, VolumeArgsDict
+
 from schemas.settings.backend import Backend
 
 SERVER_SECRET: Final = "pyroscope-tls"  # in flameplane-backend  # noqa: S105 - a name
@@ -16,6 +18,8 @@ CLIENT_FOLDER: Final = "/etc/flameplane/backend-tls"  # where the gateway mounts
 CERTIFICATE: Final = "tls.crt"
 KEY: Final = "tls.key"
 CA: Final = "ca.crt"  # what the other side's certificate is checked against
+PEER_NAME: Final = "pyroscope.flameplane-backend.svc"  # the name by which the backend's parts know each other
+VOLUME: Final = "backend-tls"
 
 
 @dataclass(frozen=True)
@@ -39,3 +43,9 @@ def secrets(backend: Backend) -> TlsSecrets | None:
 def scheme(backend: Backend) -> str:
     """Scheme of the backend's URLs."""
     return "https" if backend.tls else "http"
+
+
+def volume(secret: str) -> VolumeArgsDict:
+    """The three files of a Secret, for the group of the pod's user alone."""
+    items: list[KeyToPathArgsDict] = [{"key": key, "path": key} for key in (CERTIFICATE, KEY, CA)]
+    return {"name": VOLUME, "secret": {"secret_name": secret, "items": items, "default_mode": 0o440}}

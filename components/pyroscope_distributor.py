@@ -1,0 +1,81 @@
+"""Distributor: where profiles come in. It checks limits and labels, and sends each one to the writer of its shard."""
+
+import pulumi
+from pulumi_kubernetes.apps.v1 import Deployment
+from pulumi_kubernetes.core.v1 import Service
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
+from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+
+from components import network
+from components import pyroscope_network as peers
+from components.backend_urls import HTTP_PORT
+from components.pyroscope_config import GRPC_PORT
+from components.pyroscope_identities import DISTRIBUTOR, SEGMENT_WRITER
+from components.pyroscope_part import Part, PartArgs
+from schemas.allowed import BACKEND_NAMESPACE
+
+GRACE = 60  # seconds: a push takes as long as a segment
+
+
+class Distributor(Part):
+    """Stateless; the gateway's way in for profiles.
+
+    Limits: rates are divided by the number of live distributors, so one that is gone makes the others stricter for some
+    seconds only. It is ready once it sees a segment writer.
+    """
+
+    def __init__(self, name: str, args: PartArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("PyroscopeDistributor", DISTRIBUTOR, name, args, opts)
+        waited_for = args.images.waited_for("pyroscope")
+        self.service_account(BACKEND_NAMESPACE, self.app)
+        Service(
+            f"{BACKEND_NAMESPACE}/{self.app}",
+            metadata=self.metadata(self.app, BACKEND_NAMESPACE, annotations=waited_for),
+            spec={
+                "type": "ClusterIP",
+                "selector": self.selector,
+                "ports": [{"name": "http", "port": HTTP_PORT, "target_port": "http", "protocol": "TCP"}],
+            },
+            opts=self.options(),
+        )
+        NetworkPolicy(
+            f"{BACKEND_NAMESPACE}/{self.app}",
+            metadata=self.metadata(self.app, BACKEND_NAMESPACE),
+            spec={
+                "pod_selector": {"match_labels": self.selector},
+                "policy_types": ["Ingress", "Egress"],
+                "ingress": [
+                    network.from_(peers.gateway(), HTTP_PORT),
+                    peers.from_gossip(),
+                    peers.from_prometheus(args.settings),
+                ],
+                "egress": [
+                    network.to(peers.role(SEGMENT_WRITER), GRPC_PORT),
+                    peers.to_gossip(),
+                    *peers.to_storage(args.settings.backend.object_storage),
+                ],
+            },
+            opts=self.options(),
+        )
+        PodDisruptionBudget(
+            f"{BACKEND_NAMESPACE}/{self.app}",
+            metadata=self.metadata(self.app, BACKEND_NAMESPACE),
+            spec={
+                "max_unavailable": 1,
+                "unhealthy_pod_eviction_policy": "AlwaysAllow",
+                "selector": {"match_labels": self.selector},
+            },
+            opts=self.options(),
+        )
+        Deployment(
+            f"{BACKEND_NAMESPACE}/{self.app}",
+            metadata=self.metadata(self.app, BACKEND_NAMESPACE, annotations=waited_for),
+            spec={
+                "replicas": args.size.replicas,
+                "selector": {"match_labels": self.selector},
+                "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": 1, "max_unavailable": 0}},
+                "template": {"metadata": self.template_metadata(), "spec": self.pod(grace=GRACE)},
+            },
+            opts=self.options(),
+        )
+        self.register_outputs({})
