@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from schemas.allowed import EBPF_TYPES, INJECTED_LANGUAGES, PROFILE_TYPES, SAMPLE_RATE_HZ
-from schemas.base import UNIQUE, ApiVersion, Conflict, Model, Name, Positive, Slack, form, refuse
+from schemas.base import UNIQUE, ApiVersion, Conflict, Model, Name, Positive, Slack, form, means, refuse
 
 LabelKey = Annotated[
     str,
@@ -32,6 +32,15 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 TopN = Annotated[int, Field(ge=1, le=50)]
 Minutes = Annotated[int, Field(ge=1, le=60)]
 ProfileType = Literal["cpu", "alloc", "mutex", "block", "goroutine", "wall", "offcpu"]
+_TYPES = means(
+    cpu="Time on a processor, of every language.",
+    alloc="Memory allocated: bytes and objects (go, java, node).",
+    mutex="Waiting for contended locks (go, java).",
+    block="Waiting on channels, locks and conditions (go).",
+    goroutine="Goroutines by where they are (go).",
+    wall="Elapsed time, waiting included (java, node, python).",
+    offcpu="Time off the processor, waiting for I/O, locks or a turn; by the node agent, of every language.",
+)
 
 
 class Metadata(Model):
@@ -116,7 +125,7 @@ class Profiling(Model):
         "The node agent has one base rate of 99 Hz and thins it per service; a change takes effect without a restart.",
         examples=[99, 19, 0],
     )
-    types: Annotated[list[ProfileType], UNIQUE] = Field(
+    types: Annotated[list[Annotated[ProfileType, Field(json_schema_extra=_TYPES)]], UNIQUE] = Field(
         default=["cpu"],
         min_length=1,
         description="Profile types. `cpu` and `offcpu` come from the node agent for every language; the others need "
@@ -134,6 +143,10 @@ class Profiling(Model):
         description="The one source of CPU profiles, since two would count twice: `ebpf` is the node agent, `agent` "
         f"the one inside the process ({', '.join(INJECTED_LANGUAGES)}).",
         examples=["ebpf"],
+        json_schema_extra=means(
+            ebpf="The node agent: nothing in the process, every language.",
+            agent="The language's own profiler inside the process: names of inlined and interpreted code.",
+        ),
     )
 
 
@@ -205,6 +218,9 @@ class Gate(Model):
         default="warn",
         description="`enforce` fails the deploy, `warn` only comments, `off` does neither.",
         examples=["enforce"],
+        json_schema_extra=means(
+            enforce="A regression fails the deploy.", warn="A regression is a comment.", off="Nothing is compared."
+        ),
     )
     baseline: TrackSelector = Field(
         default=TrackSelector(track="stable"),

@@ -113,11 +113,10 @@ class _Loader:
                 continue
             if organisation:
                 self.limiter.service(service, tree, checked.knows)
+                places.service_agrees(checked, tree, (team, folder), organisation, self.report)
             if checked.guessed:
                 continue
             self.sources.add("service", service.name, name, tree)
-            if organisation:
-                places.service_agrees(service, tree, (team, folder), organisation, self.report)
             yield service, tree
 
 

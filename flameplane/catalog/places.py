@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from flameplane.catalog.check import Checked
 from flameplane.catalog.report import Report
 from flameplane.catalog.tree import Node
 from flameplane.findings import Location
@@ -28,22 +29,27 @@ def team_agrees(team: Team, tree: Node, folder: str, report: Report) -> None:
 
 
 def service_agrees(
-    service: Service, tree: Node, folders: tuple[str, str], organisation: Organisation, report: Report
+    checked: Checked[Service], tree: Node, folders: tuple[str, str], organisation: Organisation, report: Report
 ) -> None:
-    """The service's name, team, repository host and namespace."""
+    """The service's name, team, repository host and namespace, as far as they are known."""
+    service, knows = checked.model, checked.knows
+    if service is None:
+        return
     for key, folder, name in (("team", folders[0], service.team), ("name", folders[1], service.name)):
-        if name != folder:
+        if name != folder and knows("metadata", key):
             at = tree.nearest(("metadata", key)).where
             report.add(
                 "041", f"metadata.{key} is {name}, the folder is {folder}", at, valid=(folder,), fix=f"Write {folder}"
             )
     spec = organisation.spec
     host = service.metadata.repository.removeprefix("https://").split("/")[0].split(":")[0]
-    if host not in spec.repository_hosts:
+    if host not in spec.repository_hosts and knows("metadata", "repository"):
         at = tree.nearest(("metadata", "repository")).where
         message = f"the repository is on {host}; the organisation's hosts are {', '.join(spec.repository_hosts)}"
         report.add("044", message, at, valid=tuple(spec.repository_hosts))
     namespace, at = service.spec.workload.namespace, tree.nearest(("spec", "workload", "namespace")).where
+    if not knows("spec", "workload", "namespace"):
+        return
     if namespace in NAMESPACES or namespace.startswith("kube-"):
         holder = "the platform's own" if namespace in NAMESPACES else "one of Kubernetes"
         report.add("047", f"the namespace {namespace} is {holder}", at)

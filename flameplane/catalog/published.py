@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from flameplane.catalog import editor
 from schemas.allowed import INJECTED_LANGUAGES, PROFILE_TYPES
 from schemas.base import FORMS
 from schemas.service import Service
@@ -25,6 +26,7 @@ KINDS: Final[Mapping[str, type[BaseModel]]] = {
     "organisation": Organisation,
     "settings": Settings,
 }
+VERSIONED: Final = ("service", "team", "organisation")
 _TITLES: Final = {
     "service": "Flameplane service.yaml, version 1",
     "team": "Flameplane _team.yaml, version 1",
@@ -35,7 +37,7 @@ _TITLES: Final = {
 
 def file_name(kind: str) -> str:
     """Name of the schema's file below schemas/. Settings have no version: they are part of this program."""
-    return "settings.schema.json" if kind == "settings" else f"{kind}.{VERSION}.schema.json"
+    return f"{kind}.{VERSION}.schema.json" if kind in VERSIONED else f"{kind}.schema.json"
 
 
 def generate(kind: str) -> str:
@@ -43,8 +45,8 @@ def generate(kind: str) -> str:
     return json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n"
 
 
-def schema(kind: str) -> dict[str, Any]:
-    """The schema of a kind of file."""
+def schema(kind: str, narrowed: bool = True) -> dict[str, Any]:
+    """The schema of a kind of file; ``narrowed``: a language's types alone are valid, and offered, for its services."""
     model = KINDS[kind]
     raw = model.model_json_schema(by_alias=True, ref_template="#/definitions/{model}")
     definitions = {name: _clean(definition) for name, definition in sorted(raw.pop("$defs", {}).items())}
@@ -55,8 +57,12 @@ def schema(kind: str) -> dict[str, Any]:
     if kind == "settings":
         body = _stack_file(body)
     if kind == "service":
-        definitions["ServiceSpec"]["allOf"] = _types_by_language()
-    body.pop("title", None)
+        definitions["ServiceSpec"]["allOf"] = _types_by_language(definitions["Profiling"], narrowed)
+    editor.explain_unions([body, definitions], definitions)
+    editor.add_snippets([body, definitions], definitions)
+    if kind in VERSIONED:
+        words = f"Everything that a {kind} has to say"
+        body["defaultSnippets"] = [{"label": kind, "description": words, "body": editor.snippet(body, definitions)}]
     return {**head, **body, "definitions": definitions}
 
 
@@ -69,6 +75,7 @@ def _clean(node: Any) -> Any:
     if "discriminator" in node:
         return _union(node)
     node = _without_null(dict(node))
+    node.pop("title", None)  # a model's name, which editors would show to people who have never heard of it
     if "patternProperties" in node:  # keys of a map; pydantic lets those through that do not match
         ((pattern, values),) = node.pop("patternProperties").items()
         node |= {"propertyNames": {"type": "string", "pattern": pattern}, "additionalProperties": values}
@@ -101,10 +108,8 @@ def _without_null(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _property(node: dict[str, Any]) -> dict[str, Any]:
-    """A property; pydantic's titles only repeat its name."""
-    cleaned = _clean(node)
-    cleaned.pop("title", None)
-    return cleaned  # type: ignore[no-any-return]
+    """A property."""
+    return _clean(node)  # type: ignore[no-any-return]
 
 
 def _whole_numbers(value: Any) -> Any:
@@ -146,15 +151,23 @@ def _if(properties: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
     return {"if": {"required": list(properties), "properties": properties}, "then": then}
 
 
-def _types_by_language() -> list[dict[str, Any]]:
-    """What `ServiceSpec` checks across fields, as far as draft-07 can say it."""
+def _types_by_language(profiling: dict[str, Any], narrowed: bool) -> list[dict[str, Any]]:
+    """What `ServiceSpec` checks across fields, as far as draft-07 can say it.
+
+    Narrowed, the list of all types goes: else an editor offers them all, and tells a wrong one twice.
+    """
+    entries = profiling["properties"]["types"]["items"]
+    meanings = dict(zip(entries["enum"], entries["markdownEnumDescriptions"], strict=True))
+    if narrowed:
+        del entries["enum"], entries["markdownEnumDescriptions"]
     rules = []
     for language, types in PROFILE_TYPES.items():
-        profiling: dict[str, Any] = {"types": {"items": {"enum": list(types)}}}
+        described = {"enum": list(types), "markdownEnumDescriptions": [meanings[t] for t in types]}
+        chosen_types: dict[str, Any] = {"types": {"items": described}}
         if language not in INJECTED_LANGUAGES:
-            profiling["cpuSource"] = {"const": "ebpf"}
-        chosen = {"language": {"required": ["name"], "properties": {"name": {"const": language}}}}
-        rules.append(_if(chosen, {"properties": {"profiling": {"properties": profiling}}}))
+            chosen_types["cpuSource"] = {"const": "ebpf"}
+        chosen = {"language": {"type": "object", "required": ["name"], "properties": {"name": {"const": language}}}}
+        rules.append(_if(chosen, {"properties": {"profiling": {"properties": chosen_types}}}))
     return rules
 
 

@@ -41,7 +41,7 @@ def _types() -> str:
 
 
 def _fields(kind: str) -> str:
-    document = schema(kind)
+    document = schema(kind, narrowed=False)
     rows = ["| Field | Type | Default | Meaning |", "|---|---|---|---|"]
     for path, field, default in _walk(document, document["definitions"], "", ...):
         rows.append(f"| `{path}` | {_type(field)} | {default} | {_cell(field.get('description', ''))} |")

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from flameplane import __version__
-from flameplane.cli import codeowners, explain, images, local, plan, render, schema, validate
+from flameplane.cli import codeowners, explain, images, local, new, plan, render, schema, validate
 
 OK, FINDINGS, USAGE, FAILURE = 0, 1, 2, 3
 
@@ -21,7 +21,6 @@ app = typer.Typer(
     name="flameplane",
     help="Continuous profiling that services declare, policies review and one command provisions.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -46,7 +45,7 @@ def _options(
         os.environ["FLAMEPLANE_DEBUG"] = "1"
 
 
-for _module in (validate, explain, schema, plan, render, images, local, codeowners):
+for _module in (validate, explain, new, schema, plan, render, images, local, codeowners):
     _module.register(app)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flameplane.cli import complete
 from flameplane.findings import Location, format_findings
 from flameplane.project import NoProject, find_root
 
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    service: Annotated[str, typer.Argument(help="Name of the service.")],
+    service: Annotated[str, typer.Argument(help="Name of the service.", autocompletion=complete.services)],
     fmt: Annotated[str, typer.Option("--format", "-f", metavar="|".join(FORMATS))] = "text",
 ) -> None:
     """Show every effective value of a service, the line it came from, and the organisation's limits on it."""
