@@ -5,7 +5,7 @@ is a function with a name, and a changed component that breaks one has to change
 reviewed.
 """
 
-from guards import access, admission, configs, grafana, network, places, pods
+from guards import access, admission, backend, configs, grafana, network, places, pods
 from guards.stack import Guard, Stack
 
 GUARDS: tuple[Guard, ...] = (
@@ -13,6 +13,7 @@ GUARDS: tuple[Guard, ...] = (
     *pods.GUARDS,
     *network.GUARDS,
     *access.GUARDS,
+    *backend.GUARDS,
     *admission.GUARDS,
     *configs.GUARDS,
     *grafana.GUARDS,
