@@ -9,6 +9,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ConfigMap
 
 from components.base import PART_OF, Component
+from components.rule_forms import RUNBOOKS
 from components.rules import groups
 from components.text import as_yaml
 from schemas.allowed import NAMESPACES, SYSTEM_NAMESPACE
@@ -28,11 +29,15 @@ class AlertRulesArgs:
 
 
 class AlertRules(Component):
-    """Budget alerts at 80 % and 100 %, and the platform's own health."""
+    """Budget alerts at 80 % and 100 %, and the platform's own health; each names its page in docs/runbooks.
+
+    Limits: rules on workloads need kube-state-metrics and the kubelet's metrics in the same Prometheus, those on the
+    guards the API server's; where these are missing the alerts stay silent. One platform per Prometheus.
+    """
 
     def __init__(self, name: str, args: AlertRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("cost", "AlertRules", name, opts)
-        spec = {"groups": groups(args.catalog)}
+        spec = {"groups": groups(args.catalog, args.alerts.runbook_url or RUNBOOKS)}
         if args.alerts.rules == "prometheusrule":
             self._custom("PrometheusRule", NAME, spec)
             self._custom("PodMonitor", "flameplane", _pod_monitor())

@@ -1,0 +1,112 @@
+"""Alerts of the platform's own programs: jobs that lag, the gateway and its audit, guards, workloads that are down."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from components.rule_forms import Rule, alert
+from schemas.allowed import ACCESS_NAMESPACE, NAMESPACES
+
+_OURS: Final = f'namespace=~"{"|".join(sorted(NAMESPACES))}"'
+# Reads as Pyroscope's front end counts them; the gateway is its only client.
+_READS: Final = 'pyroscope_request_duration_seconds_count{route=~".*querierservice.*|.*pyroscope_render.*"}'
+
+
+def jobs() -> Iterator[Rule]:
+    """What is not merged within 24 hours is never found again: the long tier's lag comes first."""
+    lag = "time() - max by (tenant) (flameplane_downsample_merged_until_timestamp_seconds)"
+    summary = "the hourly profiles of {{ $labels.tenant }} are {{ $value | humanizeDuration }} behind"
+    yield alert("FlameplaneDownsampleLag", f"{lag} > 6 * 3600", "10m", ("warning", "backend"), summary)
+    yield alert(
+        "FlameplaneDownsampleLost",
+        f"{lag} > 20 * 3600 or absent(flameplane_downsample_merged_until_timestamp_seconds)",
+        "1h",
+        ("critical", "backend"),
+        f"{summary}; hours older than 24 h are lost",
+    )
+    yield alert(
+        "FlameplaneDriftStale",
+        "time() - max(flameplane_drift_last_success_timestamp_seconds) > 3600 "
+        "or absent(flameplane_drift_last_success_timestamp_seconds)",
+        "15m",
+        ("warning", "regression"),
+        "no drift run succeeded for an hour: a changed service would go unnoticed",
+    )
+    yield alert(
+        "FlameplaneCostReportStale",
+        "time() - max(flameplane_cost_last_success_timestamp_seconds) > 36 * 3600 "
+        "or absent(flameplane_cost_last_success_timestamp_seconds)",
+        "1h",
+        ("warning", "cost"),
+        "no cost report for a day and a half: the budget alerts stand on old figures",
+    )
+
+
+def access() -> Iterator[Rule]:
+    """Who read what, and whether anybody tries another way."""
+    yield alert(
+        "FlameplaneGatewayDown",
+        f'kube_deployment_status_replicas_available{{namespace="{ACCESS_NAMESPACE}",deployment="gateway"}} == 0',
+        "3m",
+        ("critical", "access"),
+        "no gateway is ready: no profile comes in, and nobody can read any",
+    )
+    yield alert(
+        "FlameplaneAuditSink",
+        "sum(rate(flameplane_gateway_audit_errors_total[5m])) > 0",
+        "5m",
+        ("critical", "access"),
+        "audit lines cannot be stored: exports are refused until they can",
+    )
+    yield alert(
+        "FlameplaneReadsUnaudited",
+        # Counters of two processes, scraped at two times: one in a hundred and a few more are no difference.
+        f"sum(increase({_READS}[1h])) > 1.01 * "
+        '(sum(increase(flameplane_gateway_forwarded_total{direction="read"}[1h])) or vector(0)) + 10',
+        "15m",
+        ("critical", "access"),
+        "the backend answered {{ $value | humanize }} reads in an hour, more than the gateway let through",
+    )
+    yield alert(
+        "FlameplaneReadsRefused",
+        'sum by (reason) (increase(flameplane_gateway_refused_total{direction="read"}[15m])) > 50',
+        "0m",
+        ("warning", "access"),
+        "the gateway refused {{ $value | humanize }} reads in 15 minutes ({{ $labels.reason }})",
+    )
+    yield alert(
+        "FlameplaneWritesRefused",
+        'sum by (reason) (increase(flameplane_gateway_refused_total{direction="write"}[15m])) > 50',
+        "5m",
+        ("warning", "access"),
+        "the gateway refused {{ $value | humanize }} pushes in 15 minutes ({{ $labels.reason }})",
+    )
+    yield alert(
+        "FlameplaneGuardDenied",
+        # The API server counts what its admission policies refuse; it does not say who asked.
+        "sum by (policy) (increase(apiserver_validating_admission_policy_check_total{"
+        'policy=~"flameplane-.+",enforcement_action="deny"}[10m])) > 0',
+        "0m",
+        ("warning", "access"),
+        "admission policy {{ $labels.policy }} refused something: an attempt to get past the gateway, or a mistake",
+    )
+    yield alert(
+        "FlameplaneBackendCertificate",
+        "min(flameplane_gateway_backend_certificate_expiry_timestamp_seconds) - time() < 7 * 86400",
+        "1h",
+        ("critical", "access"),
+        "the certificate between gateway and backend ends in {{ $value | humanizeDuration }}; then nothing is read "
+        "or stored",
+    )
+
+
+def workloads() -> Iterator[Rule]:
+    """From kube-state-metrics: what runs with fewer replicas than declared."""
+    yield alert(
+        "FlameplaneWorkloadDegraded",
+        f"kube_deployment_status_replicas_available{{{_OURS}}} < kube_deployment_spec_replicas{{{_OURS}}} or "
+        f"label_replace(kube_statefulset_status_replicas_ready{{{_OURS}}} < kube_statefulset_replicas{{{_OURS}}}, "
+        '"deployment", "$1", "statefulset", "(.+)")',
+        "15m",
+        ("warning", "foundation"),
+        "{{ $labels.deployment }} in {{ $labels.namespace }} has {{ $value }} replicas ready, fewer than declared",
+    )
