@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -46,12 +47,17 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-def request(url: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
-    """GET, or POST of JSON when there is a body."""
+def request(
+    url: str,
+    body: object = None,
+    headers: Mapping[str, str] | None = None,
+    certificates: ssl.SSLContext | None = None,
+) -> Answer:
+    """GET, or POST of JSON when there is a body. ``certificates``: ours, and the authority of the server's."""
     data = None if body is None else json.dumps(body).encode()
     asked = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})})
     try:
-        with urllib.request.urlopen(asked, timeout=30) as answer:
+        with urllib.request.urlopen(asked, timeout=30, context=certificates) as answer:
             return Answer(answer.status, answer.read().decode(errors="replace"))
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.read().decode(errors="replace"))
@@ -103,17 +109,31 @@ class Pyroscope:
 
     url: str
     admin: str
+    certificates: ssl.SSLContext | None = None
 
     def call(self, method: str, body: object, tenant: str | None = None) -> Answer:
         """One call of its API, such as ``querier.v1.QuerierService/LabelValues``."""
-        return request(f"{self.url}/{method}", body, {"X-Scope-OrgID": tenant} if tenant else {})
+        headers = {"X-Scope-OrgID": tenant} if tenant else {}
+        return request(f"{self.url}/{method}", body, headers, self.certificates)
+
+    def get(self, path: str) -> Answer:
+        """One GET at the port that the gateway uses."""
+        return request(self.url + path, certificates=self.certificates)
 
 
 @contextmanager
 def pyroscope(
-    binary: Path, folder: Path, files: Mapping[str, str], storage: Sequence[str], **environment: str
+    binary: Path,
+    folder: Path,
+    files: Mapping[str, str],
+    storage: Sequence[str],
+    certificates: ssl.SSLContext | None = None,
+    **environment: str,
 ) -> Iterator[Pyroscope]:
-    """Pyroscope with the rendered ``files`` (config.yaml, overrides.yaml); ``storage`` are flags of its own."""
+    """Pyroscope with the rendered ``files`` (config.yaml, overrides.yaml); ``storage`` are flags of its own.
+
+    ``certificates``: with what it is called where it asks for mTLS.
+    """
     for name, text in files.items():
         (folder / name).write_text(text)
     http, grpc, admin, raft, gossip = free_ports(5)
@@ -137,7 +157,6 @@ def pyroscope(
         "metastore.raft.advertise-address": f"{HOST}:{raft}",
         "metastore.raft.server-id": f"{HOST}:{raft}",
         "metastore.raft.bootstrap-peers": f"{HOST}:{raft}/{HOST}:{raft}",
-        "memberlist.bind-addr": HOST,
         "memberlist.bind-port": gossip,
         "memberlist.advertise-addr": HOST,
         "memberlist.advertise-port": gossip,
@@ -150,7 +169,8 @@ def pyroscope(
         "segment-writer.min-ready-duration": "0s",
         "metastore.min-ready-duration": "0s",
     }
-    server = Pyroscope(f"http://{HOST}:{http}", f"http://{HOST}:{admin}")
+    scheme = "https" if certificates else "http"
+    server = Pyroscope(f"{scheme}://{HOST}:{http}", f"http://{HOST}:{admin}", certificates)
     command = [binary, *(f"-{name}={value}" for name, value in flags.items()), *storage]
     with running(command, folder, lambda: request(f"{server.admin}/ready").status == 200, **environment):
         yield server

@@ -1,12 +1,13 @@
-"""The real Pyroscope loads the rendered config.yaml and overrides.yaml of both environments, and does what they say.
+"""The real Pyroscope loads what is rendered for environments that run it as one process, and does what the files say.
 
 Proves that every key is one it knows (it refuses others), what the values become, that tenants are apart, and for
-environment local that it stores in the declared SeaweedFS. It cannot prove S3 at a cloud provider (prod stores in a
-folder here) or what several replicas do.
+environment local that it stores in the declared SeaweedFS. It cannot prove S3 at a cloud provider (dev stores in a
+folder here) or what several replicas do: for them, see test_upstream_pyroscope_microservices.py.
 """
 
 import base64
 import json
+import ssl
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from typing import Any
 
 import pytest
 import yaml
+from certificates import authority, certificate
+from declared import differences, seconds
 from object_storage import ObjectStorage, seaweedfs
 from servers import NotReady, Pyroscope, pyroscope, request, until
 
@@ -23,11 +26,10 @@ from flameplane import plan
 from flameplane.catalog import load
 from schemas.allowed import BACKEND_NAMESPACE
 
-ENVIRONMENTS = ("local", "prod")
+ENVIRONMENTS = ("local", "dev")  # those of one process; the others: test_upstream_pyroscope_microservices.py
 DAY = 86400
 LOCAL_STORAGE = tuple(("storage", "s3", key) for key in ("endpoint", "access_key_id", "secret_access_key"))
 CLOUD_STORAGE = (("storage", "backend"),)
-UNITS = {"d": DAY, "h": 3600, "m": 60, "s": 1}
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Rendered:
     files: dict[str, str]
     container: dict[str, Any]
     storage: dict[str, Any] | None
+    certificates: dict[str, Any]
 
     @classmethod
     def of(cls, root: Path, stack: str) -> "Rendered":
@@ -46,9 +49,12 @@ class Rendered:
             for m in objects
             if m["metadata"].get("namespace") == BACKEND_NAMESPACE
         }
+        # Pyroscope's first, then the gateway's.
+        certificates = {m["metadata"]["name"]: m["spec"] for m in objects if m["kind"] == "Certificate"}
+        certificates = dict(sorted(certificates.items(), key=lambda item: item[0] != "pyroscope-tls"))
         files = {**named["ConfigMap", "pyroscope-config"]["data"], **named["ConfigMap", "pyroscope-overrides"]["data"]}
         pod = named["StatefulSet", "pyroscope"]["spec"]["template"]["spec"]
-        return cls(files, pod["containers"][0], named.get(("StatefulSet", "object-storage")))
+        return cls(files, pod["containers"][0], named.get(("StatefulSet", "object-storage")), certificates)
 
 
 @pytest.fixture(scope="module", params=ENVIRONMENTS)
@@ -72,63 +78,36 @@ def server(
 ) -> Iterator[Pyroscope]:
     folder = tmp_path_factory.mktemp("pyroscope")
     flags, keys = on_folder(folder), {}
+    own, called_with = certified(rendered, folder)
     if stored:
         flags = [f"-storage.s3.endpoint={stored.endpoint}"]
         keys = {"S3_ACCESS_KEY": stored.access_key, "S3_SECRET_KEY": stored.secret_key}
-    with pyroscope(pyroscope_binary, folder, rendered.files, flags, **keys) as started:
+    with pyroscope(pyroscope_binary, folder, rendered.files, [*flags, *own], called_with, **keys) as started:
         yield started
+
+
+def certified(rendered: Rendered, folder: Path) -> tuple[list[str], ssl.SSLContext | None]:
+    """Flags with the paths of certificates, and the gateway's own: nothing where TLS is not declared."""
+    if not rendered.certificates:
+        return [], None
+    ca = authority(folder / "ca")
+    server, client = (certificate(ca, folder / name, spec) for name, spec in rendered.certificates.items())
+    context = ssl.create_default_context(cafile=str(ca / "ca.crt"))
+    context.check_hostname = False  # an address of this machine
+    context.load_cert_chain(client / "tls.crt", client / "tls.key")
+    files = {"cert": "tls.crt", "key": "tls.key", "ca": "ca.crt"}
+    return [f"-server.http-tls-{what}-path={server / file}" for what, file in files.items()], context
 
 
 def on_folder(folder: Path) -> list[str]:
     return ["-storage.backend=filesystem", f"-storage.filesystem.dir={folder / 'blocks'}"]
 
 
-def seconds(duration: str) -> float:
-    """30d, 720h and 1d12h as seconds."""
-    total, number = 0.0, ""
-    for character in str(duration):
-        if character.isdigit() or character == ".":
-            number += character
-        else:
-            total, number = total + float(number) * UNITS[character], ""
-    return total
-
-
-def leaves(document: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(document, dict) and document:
-        for key, value in document.items():
-            yield from leaves(value, (*path, key))
-    else:
-        yield path, document
-
-
-def same(declared: Any, runs: Any) -> bool:
-    if isinstance(declared, str) and isinstance(runs, str) and declared != runs:
-        try:
-            return seconds(declared) == seconds(runs)
-        except (KeyError, ValueError):
-            return False
-    return bool(declared == runs)
-
-
-def differences(declared: Any, runs: Any, ours: tuple[tuple[str, ...], ...] = ()) -> list[str]:
-    """Every declared value that the server does not run with; ``ours`` are paths that this test gave it by flags."""
-    found = []
-    for path, value in leaves(declared):
-        if any(path[: len(skip)] == skip for skip in ours):
-            continue
-        at = runs
-        for key in path:
-            at = at.get(key, "absent") if isinstance(at, dict) else "absent"
-        if not same(value, at):
-            found.append(f"{'.'.join(path)}: declared {value!r}, runs with {at!r}")
-    return found
-
-
 def test_it_runs_with_every_declared_value(server: Pyroscope, rendered: Rendered) -> None:
     given_by_this_test = (
         ("server", "http_listen_port"),
         ("server", "grpc_listen_port"),
+        ("server", "http_tls_config"),
         ("admin_server", "http_listen_address"),
         ("admin_server", "http_listen_port"),
         ("metastore", "data_dir"),
@@ -169,11 +148,11 @@ def test_without_a_tenant_nothing_is_answered(server: Pyroscope, method: str) ->
 @pytest.mark.parametrize("path", ["/ops/object-store/tenants", "/metrics", "/debug/pprof/", "/runtime_config"])
 def test_operational_routes_are_on_the_admin_port_alone(server: Pyroscope, path: str) -> None:
     assert request(server.admin + path).status == 200
-    assert request(server.url + path).status == 404
+    assert server.get(path).status == 404
 
 
 def test_the_probes_are_answered(server: Pyroscope, rendered: Rendered) -> None:
-    bases = {"http": server.url, "metrics": server.admin}
+    bases = {"metrics": server.admin}
     probes = [rendered.container[name] for name in rendered.container if name.endswith("Probe")]
     assert probes
     for probe in probes:
@@ -210,8 +189,10 @@ def test_a_profile_is_found_by_its_tenant_alone(server: Pyroscope, stored: Objec
 def test_an_unknown_key_is_refused(rendered: Rendered, pyroscope_binary: Path, tmp_path: Path, name: str) -> None:
     """So that loading a file proves something about every key in it."""
     files = {**rendered.files, name: rendered.files[name].replace("retention_period", "retention_perriod")}
+    own, called_with = certified(rendered, tmp_path)
+    flags = [*on_folder(tmp_path), *own]
     with (
         pytest.raises(NotReady, match="retention_perriod"),
-        pyroscope(pyroscope_binary, tmp_path, files, on_folder(tmp_path)),
+        pyroscope(pyroscope_binary, tmp_path, files, flags, called_with),
     ):
         pass

@@ -1,0 +1,48 @@
+"""Declared configuration against the one that a server says it runs with."""
+
+from collections.abc import Iterator
+from typing import Any
+
+UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def seconds(duration: str) -> float:
+    """30d, 720h and 1d12h as seconds."""
+    total, number = 0.0, ""
+    for character in str(duration):
+        if character.isdigit() or character == ".":
+            number += character
+        else:
+            total, number = total + float(number) * UNITS[character], ""
+    return total
+
+
+def leaves(document: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(document, dict) and document:
+        for key, value in document.items():
+            yield from leaves(value, (*path, key))
+    else:
+        yield path, document
+
+
+def same(declared: Any, runs: Any) -> bool:
+    if isinstance(declared, str) and isinstance(runs, str) and declared != runs:
+        try:
+            return seconds(declared) == seconds(runs)
+        except (KeyError, ValueError):
+            return False
+    return bool(declared == runs)
+
+
+def differences(declared: Any, runs: Any, ours: tuple[tuple[str, ...], ...] = ()) -> list[str]:
+    """Every declared value that the server does not run with; ``ours`` are paths that the test gave it by flags."""
+    found = []
+    for path, value in leaves(declared):
+        if any(path[: len(skip)] == skip for skip in ours):
+            continue
+        at = runs
+        for key in path:
+            at = at.get(key, "absent") if isinstance(at, dict) else "absent"
+        if not same(value, at):
+            found.append(f"{'.'.join(path)}: declared {value!r}, runs with {at!r}")
+    return found
