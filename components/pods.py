@@ -80,6 +80,16 @@ def resources(cpu: str, memory: str, cpu_limit: str, memory_limit: str) -> Resou
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": cpu_limit, "memory": memory_limit}}
 
 
+def cores(millicores: int) -> str:
+    """CPU as Kubernetes writes it back: 2 and not 2000m. Other spellings differ from what the cluster has."""
+    return f"{millicores}m" if millicores % 1000 else str(millicores // 1000)
+
+
+def mebibytes(mebi: int) -> str:
+    """Memory as Kubernetes writes it back: 2Gi and not 2048Mi."""
+    return f"{mebi}Mi" if mebi % 1024 else f"{mebi // 1024}Gi"
+
+
 def http_probe(path: str, port: str, period: int = 10, failures: int = 3) -> ProbeArgsDict:
     """Probe of one HTTP path on a named port."""
     return {"http_get": {"path": path, "port": port}, "period_seconds": period, "failure_threshold": failures}

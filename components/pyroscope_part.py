@@ -135,7 +135,8 @@ class Part(Component):
 
     def _resources(self) -> ResourceRequirementsArgsDict:
         size = self.args.size
-        return pods.resources(f"{size.cpu}m", f"{size.memory}Mi", f"{size.cpu_limit}m", f"{size.memory_limit}Mi")
+        requests = pods.cores(size.cpu), pods.mebibytes(size.memory)
+        return pods.resources(*requests, pods.cores(size.cpu_limit), pods.mebibytes(size.memory_limit))
 
 
 def arguments() -> list[str]:
