@@ -22,11 +22,13 @@ def _engine() -> None:
         pytest.skip(f"NOT RUN: {reason}")
 
 
-@pytest.fixture(autouse=True)
-def _same_program(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _same_program() -> Iterator[None]:
     """`flameplane plan` runs in this process, and what the user set for the program has to reach neither or both."""
-    for name in [n for n in os.environ if n.startswith("FLAMEPLANE_") and n != "FLAMEPLANE_CACHE"]:
-        monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [n for n in os.environ if n.startswith("FLAMEPLANE_") and n != "FLAMEPLANE_CACHE"]:
+            environment.delenv(name)
+        yield
 
 
 @pytest.fixture

@@ -57,6 +57,12 @@ def test_what_the_api_server_fills_in_is_no_drift(deployed: Deployed) -> None:
     assert done.code == 0, done.text
 
 
+def test_refresh_writes_nothing_that_the_next_up_undoes(deployed: Deployed) -> None:
+    done = deployed.bench.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    assert done.code == 0, done.text
+    test_a_second_up_changes_nothing(deployed)
+
+
 def test_a_changed_rate_touches_the_shared_objects_alone(deployed: Deployed) -> None:
     service = deployed.bench.project / "services" / "payments" / "ledger" / "service.yaml"
     text = service.read_text()

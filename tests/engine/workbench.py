@@ -17,7 +17,8 @@ from typing import Any, Final
 
 LEFT_OUT: Final = (".*", "__pycache__", "node_modules", "tests", "benchmarks", "docs", "*.egg-info")
 PLUGINS: Final = ("pulumi", "pulumi-language-python")
-PROVIDER: Final = "pulumi-resource-kubernetes"
+# Environments whose cloud account a preview may ask, with the credentials that the caller has for it.
+OFFERED_CLOUDS: Final = tuple(filter(None, os.environ.get("FLAMEPLANE_ENGINE_CLOUD", "").split(",")))
 TIMEOUT: Final = 1800.0  # seconds; the slowest call is `up` of 200 services
 
 
@@ -26,9 +27,15 @@ def missing() -> str:
     absent = [name for name in PLUGINS if not shutil.which(name)]
     if absent:
         return f"{' and '.join(absent)} not on PATH: install the Pulumi CLI (https://www.pulumi.com/docs/install/)"
-    if not shutil.which(PROVIDER) and not _installed_plugins():
-        return f"{PROVIDER} neither on PATH nor in PULUMI_HOME: run `pulumi plugin install resource kubernetes`"
-    return ""
+    return no_plugin("kubernetes")
+
+
+def no_plugin(provider: str) -> str:
+    """Why the provider cannot be started here; empty when it can. None is downloaded for a test."""
+    program = f"pulumi-resource-{provider}"
+    if shutil.which(program) or list(_pulumi_home().glob(f"plugins/resource-{provider}-v*/{program}")):
+        return ""
+    return f"{program} neither on PATH nor in PULUMI_HOME: run `pulumi plugin install resource {provider}`"
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,11 @@ class Done:
     text: str
     events: tuple[dict[str, Any], ...]
     seconds: float
+
+    @property
+    def mandatory(self) -> set[str]:
+        """The mandatory policies that something broke."""
+        return {event["policyName"] for event in self.of("policyEvent") if event["enforcementLevel"] == "mandatory"}
 
     def of(self, kind: str) -> Iterator[dict[str, Any]]:
         """The events of one kind, such as ``policyEvent``."""
@@ -118,7 +130,3 @@ class Workbench:
 
 def _pulumi_home() -> Path:
     return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-
-
-def _installed_plugins() -> list[Path]:
-    return list(_pulumi_home().glob("plugins/resource-kubernetes-v*/" + PROVIDER))
