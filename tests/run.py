@@ -26,7 +26,7 @@ TIERS = {
 LINT = {
     "ruff check": ("ruff", "check", "."),
     "ruff format": ("ruff", "format", "--check", "."),
-    "mypy": ("mypy", "flameplane", "schemas", "components", "policies", "local"),
+    "mypy": ("mypy", "flameplane", "flameplane_provider", "schemas", "components", "policies", "local"),
 }
 NOTHING_COLLECTED = 5  # pytest's exit code
 REASON_WIDTH = 100  # characters of a reason in the table
