@@ -1,12 +1,12 @@
 """Every effective value of a service: where it came from, and which floors and ceilings hold for it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flameplane.catalog.limits import SERVICE, SPEC, TEAM, Limit
 from flameplane.catalog.sources import Kind, Sources
-from flameplane.catalog.tree import Path, show_path
+from flameplane.catalog.tree import Path, leaves_of, show_path
 from flameplane.findings import Location
 from schemas.catalog import Catalog
 from schemas.service import Service
@@ -37,10 +37,10 @@ def explain(service: Service, sources: Sources, catalog: Catalog) -> list[Effect
     """
     bounds = _Bounds(catalog, sources)
     document = service.model_dump(mode="json", by_alias=True)
-    values = [bounds.effective("service", service.name, path, value, SERVICE) for path, value in _leaves(document, ())]
+    values = [bounds.effective("service", service.name, path, value, SERVICE) for path, value in leaves_of(document)]
     team = next(team for team in catalog.teams if team.name == service.team)
     shared = team.model_dump(mode="json", by_alias=True, include={"spec": {"retention", "monthly_usd"}})
-    values += [bounds.effective("team", team.name, path, value, TEAM) for path, value in _leaves(shared, ())]
+    values += [bounds.effective("team", team.name, path, value, TEAM) for path, value in leaves_of(shared)]
     return values
 
 
@@ -63,11 +63,3 @@ class _Bounds:
 
     def _origin(self, key: str) -> Location | None:
         return self.sources.origin("organisation", self.organisation.metadata.name, f"spec.limits.{key}")
-
-
-def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    if isinstance(value, dict) and value:
-        for key, below in value.items():
-            yield from _leaves(below, (*path, key))
-    else:
-        yield path, value

@@ -1,27 +1,77 @@
-"""The generated parts of docs/service-yaml.md: fields from the published schemas, findings from the table of rules."""
+"""The generated parts of docs/service-yaml.md and docs/environments.md.
+
+Fields come from the published schemas, findings from the table of rules, values from the settings files.
+"""
 
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from flameplane.catalog.published import schema
 from flameplane.catalog.rules import RULES
+from flameplane.catalog.settings import PROJECT, load_settings
+from flameplane.catalog.shape import inline
+from flameplane.catalog.tree import leaves_of, show_path
 from schemas.allowed import PROFILE_TYPES
+from schemas.settings.environments import ENVIRONMENTS
 
-PAGE: Final = "docs/service-yaml.md"
+PAGES: Final = ("docs/service-yaml.md", "docs/environments.md")
+PREFIX: Final = f"{PROJECT}:"
 _BLOCK = re.compile(r"(<!-- generated: (?P<what>[a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def update(page: str) -> str:
-    """The page with its generated parts made anew."""
-    return _BLOCK.sub(lambda block: block[1] + _make(block["what"]) + block[3], page)
+def update(page: str, root: Path) -> str:
+    """The page of the project at ``root`` with its generated parts made anew."""
+    return _BLOCK.sub(lambda block: block[1] + _make(block["what"], root) + block[3], page)
 
 
-def _make(what: str) -> str:
+def _make(what: str, root: Path) -> str:
     if what == "findings":
         return _findings()
+    if what == "values":
+        return _values(root)
     return _types() if what == "types" else _fields(what)
+
+
+def _values(root: Path) -> str:
+    """Every setting of every environment; what is not written there in italics: the default, or nothing."""
+    columns: dict[str, dict[str, str]] = {}
+    for name in ENVIRONMENTS:
+        loaded = load_settings(root, name)
+        settings = loaded.settings
+        document = settings.model_dump(mode="json", by_alias=True, exclude_none=True) if settings else {}
+        for path, value in leaves_of(document):
+            if value not in ({}, []):
+                shown, label = f"`{inline(_whole(value))}`", show_path(path)
+                written = loaded.sources.origin("settings", name, label)
+                columns.setdefault(label, {})[name] = shown if written else f"*{shown}*"
+    rows = ["| Setting | " + " | ".join(ENVIRONMENTS) + " |", "|---|" + "---|" * len(ENVIRONMENTS)]
+    order = [known for known, _, _ in _settings_fields()]
+    for label in sorted(columns, key=lambda label: _position(label, order)):
+        rows.append(f"| `{label}` | " + " | ".join(_cell(columns[label].get(name, "")) for name in ENVIRONMENTS) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def _position(path: str, order: list[str]) -> int:
+    below = (i for i, known in enumerate(order) if path == known or path.startswith((f"{known}.", f"{known}[")))
+    return next(below, len(order))
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _settings_fields() -> list[tuple[str, dict[str, Any], str]]:
+    """The fields of a stack file without Pulumi's own, and without the project's prefix."""
+    document = schema("settings")
+    config = document["properties"]["config"]
+    return [
+        (path.removeprefix(PREFIX), field, default.replace(PREFIX, ""))
+        for path, field, default in _walk(config, document["definitions"], "", ...)
+        if path.startswith(PREFIX)
+    ]
 
 
 def _findings() -> str:
@@ -42,8 +92,9 @@ def _types() -> str:
 
 def _fields(kind: str) -> str:
     document = schema(kind, narrowed=False)
+    walked = _settings_fields() if kind == "settings" else _walk(document, document["definitions"], "", ...)
     rows = ["| Field | Type | Default | Meaning |", "|---|---|---|---|"]
-    for path, field, default in _walk(document, document["definitions"], "", ...):
+    for path, field, default in walked:
         rows.append(f"| `{path}` | {_type(field)} | {default} | {_cell(field.get('description', ''))} |")
     return "\n".join(rows) + "\n"
 

@@ -5,19 +5,12 @@ A finding's id is the kind of file and the number of the rule: ``SVC`` for servi
 to another rule.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
+from flameplane.catalog.rule import Rule
+from flameplane.catalog.settings_rules import RULES as SETTINGS_RULES
 
-class Rule(NamedTuple):
-    """What is wrong, why it matters, what to do. ``kinds`` are the prefixes that can report it."""
-
-    title: str
-    why: str
-    fix: str
-    kinds: tuple[str, ...] = ("SVC", "SET", "LCK")
-
-
-_SVC, _SET = ("SVC",), ("SET",)
+_SVC = ("SVC",)
 
 RULES: Final[dict[str, Rule]] = {
     # -- the file as YAML
@@ -177,146 +170,7 @@ RULES: Final[dict[str, Rule]] = {
     "052": Rule(
         "No services", "A platform without services is hardly what was meant.", "Declare at least one service.", _SVC
     ),
-    # -- settings
-    "060": Rule(
-        "Secret in a settings file",
-        "Settings are read by everybody.",
-        "Name the Kubernetes Secret that holds it.",
-        _SET,
-    ),
-    "061": Rule(
-        "Environment and file name differ",
-        "The stack of one environment would build another.",
-        "Make them agree.",
-        _SET,
-    ),
-    "062": Rule(
-        "Default provider not disabled",
-        "It would use the current kubectl context or AWS profile: whatever cluster or account that is.",
-        "Set `pulumi:disable-default-providers: [kubernetes]`, with a cloud account `[kubernetes, aws]`.",
-        _SET,
-    ),
-    "063": Rule("Demo outside environment local", "Demo workloads only cost elsewhere.", "Remove it.", _SET),
-    "064": Rule(
-        "Object storage not fully described",
-        "SeaweedFS serves one machine and needs a volume and its keys; S3 needs the address range that may be reached.",
-        "Set the value that is named.",
-        _SET,
-    ),
-    "065": Rule(
-        "Injection on an old cluster",
-        "MutatingAdmissionPolicy is v1 from Kubernetes 1.36.",
-        "Set `injection: {enabled: false}` or name a newer cluster.",
-        _SET,
-    ),
-    "066": Rule(
-        "No settings for the environment", "A stack needs stacks/Pulumi.<environment>.yaml.", "Add the file.", _SET
-    ),
-    "067": Rule(
-        "Backend reached in plain text",
-        "Profiles and the tenant that they belong to would cross the network unprotected, from anybody.",
-        "Set backend.tls: a ClusterIssuer of cert-manager, or the names of two Secrets.",
-        _SET,
-    ),
-    "068": Rule(
-        "Architecture that the environment cannot carry",
-        "The parts of Pyroscope share one bucket and are spread over nodes and zones.",
-        "Use `architecture: process` there.",
-        _SET,
-    ),
-    "069": Rule(
-        "Certificates from two sources, or from none",
-        "It would be open whose certificates count.",
-        "Set backend.tls.issuer or backend.tls.secrets.",
-        _SET,
-    ),
-    # -- settings: the cloud account
-    "070": Rule(
-        "VPC endpoint not described by its kind",
-        "Requests to S3 would leave by another way, where no policy of ours holds.",
-        "Set what an endpoint of this kind needs, and nothing else.",
-        _SET,
-    ),
-    "071": Rule(
-        "Cloud account where none belongs, or none where one is needed",
-        "A bucket on AWS needs its lifecycle, key and policies declared; environment local runs on one machine.",
-        "Add or remove `flameplane:cloud`.",
-        _SET,
-    ),
-    "072": Rule(
-        "Object storage and cloud account disagree",
-        "Pyroscope would look for its blocks elsewhere than where they are declared.",
-        "Make them agree.",
-        _SET,
-    ),
-    "073": Rule(
-        "Role of another account",
-        "Whoever runs that account could configure keys and buckets, or read profiles.",
-        "Name a role of `cloud.accountId`.",
-        _SET,
-    ),
-    "074": Rule(
-        "Audit lock that does not fit the environment",
-        "Records of prod have to outlive whoever wants them gone; those of other environments end with it.",
-        "prod: `{mode: compliance, days: 365}` or more; others: `mode: governance`.",
-        _SET,
-    ),
-    # -- settings: what an environment has to be
-    "075": Rule(
-        "Too few replicas",
-        "A drained node would end everybody's reading, and what only happens between replicas would be seen in prod "
-        "first.",
-        "Raise the number.",
-        _SET,
-    ),
-    "076": Rule(
-        "Address of this machine",
-        "The pods of a cluster elsewhere would look for it inside themselves.",
-        "Write the address under which the cluster reaches it.",
-        _SET,
-    ),
-    "077": Rule(
-        "Name of another environment",
-        "It was copied and not changed: the stack of one environment would change or read another.",
-        "Write the name of this environment's.",
-        _SET,
-    ),
-    "078": Rule(
-        "Shared between environments",
-        "What happens in one environment must not reach the other: data, tokens, objects of the cluster.",
-        "Give each environment its own.",
-        _SET,
-    ),
-    "079": Rule(
-        "Trial set-up in an environment that people rely on",
-        "One process and one node are each down with every update.",
-        "Use what the environment needs, or try it in dev or local.",
-        _SET,
-    ),
-    "080": Rule(
-        "Grafana's state in two places, or copies without a shared one",
-        "Each replica would have dashboards and sessions of its own, and people would lose them at random.",
-        "Use `storage` with one replica, or `database`.",
-        _SET,
-    ),
-    "081": Rule(
-        "Address that the network policy cannot name",
-        "A Grafana of our own reaches pods of named namespaces only, so that it cannot hand a token on.",
-        "Write the URL of a Service: http://<name>.<namespace>.svc:<port>, or use `mode: existing`.",
-        _SET,
-    ),
-    "082": Rule(
-        "Address range that names nobody",
-        "Network policies open to whoever has an address in it; Kubernetes warns of bits beside the network's.",
-        "Name the network, or the one host with /32.",
-        _SET,
-    ),
-    "083": Rule(
-        "No way out where one is needed",
-        "Network policies close everything that settings do not name.",
-        "Add the value that is named.",
-        _SET,
-    ),
+    **SETTINGS_RULES,
 }
 
 

@@ -139,3 +139,12 @@ def leaves(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:
             yield from leaves(below, (*path, key))
     else:
         yield path, node
+
+
+def leaves_of(data: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """As `leaves`, of plain data; an empty map is a value."""
+    if isinstance(data, dict) and data:
+        for key, below in data.items():
+            yield from leaves_of(below, (*path, key))
+    else:
+        yield path, data

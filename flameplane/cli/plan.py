@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from flameplane.cli import complete
 from flameplane.cli.validate import pairs, write
 from flameplane.findings import Finding, format_findings, in_order
 from flameplane.project import NoProject, find_root
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 FINDINGS, FAILURE = 1, 3
 
-Stack = Annotated[str, typer.Option("--stack", "-s", help="Environment: a file stacks/Pulumi.<STACK>.yaml.")]
+Stack = Annotated[
+    str,
+    typer.Option(
+        "--stack", "-s", help="Environment: a file stacks/Pulumi.<STACK>.yaml.", autocompletion=complete.stacks
+    ),
+]
 Services = Annotated[
     Path | None, typer.Option("--services", metavar="DIR", help="A services tree in place of the project's own.")
 ]

@@ -1,4 +1,4 @@
-"""`flameplane schema`: the published JSON Schemas and the tables of their page, printed, written or compared."""
+"""`flameplane schema`: the published JSON Schemas and the tables of their pages, printed, written or compared."""
 
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +35,7 @@ def schema(
     root = _root()
     wanted = {f"schemas/{file_name(name)}": generate(name) for name in ([kind] if kind else _KINDS)}
     if kind is None:
-        wanted |= _page(root)
+        wanted |= _pages(root)
     differing = [name for name, text in wanted.items() if _read(root / name) != text]
     if write:
         for name in differing:
@@ -54,12 +54,12 @@ def _root() -> Path:
         raise typer.BadParameter(str(error)) from error
 
 
-def _page(root: Path) -> dict[str, str]:
-    """The reference page with its generated tables, where the project has it."""
-    from flameplane.catalog.reference import PAGE, update  # noqa: PLC0415
+def _pages(root: Path) -> dict[str, str]:
+    """The reference pages with their generated tables, where the project has them."""
+    from flameplane.catalog.reference import PAGES, update  # noqa: PLC0415
 
-    page = _read(root / PAGE)
-    return {} if page is None else {PAGE: update(page)}
+    pages = {name: _read(root / name) for name in PAGES}
+    return {name: update(page, root) for name, page in pages.items() if page is not None}
 
 
 def _read(file: Path) -> str | None:

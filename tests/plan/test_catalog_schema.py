@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from flameplane.catalog import load_settings
 from flameplane.catalog.check import check
 from flameplane.catalog.published import KINDS, file_name, generate, schema
-from flameplane.catalog.reference import PAGE, update
+from flameplane.catalog.reference import PAGES, update
 from flameplane.catalog.report import Report
 from flameplane.catalog.rules import RULES
 from flameplane.catalog.strict import parse
@@ -47,9 +47,11 @@ def test_committed_file_is_what_the_models_generate(kind: str) -> None:
     assert (PROJECT / "schemas" / file_name(kind)).read_text(encoding="utf-8") == generate(kind)
 
 
-def test_reference_page_is_what_models_and_rules_generate() -> None:
-    page = (PROJECT / PAGE).read_text(encoding="utf-8")
-    assert update(page) == page
+def test_reference_pages_are_what_models_rules_and_settings_generate() -> None:
+    pages = {name: (PROJECT / name).read_text(encoding="utf-8") for name in PAGES}
+    for name, page in pages.items():
+        assert update(page, PROJECT) == page, f"{name}: run flameplane schema --write"
+    page = pages["docs/service-yaml.md"]
     for number, rule in RULES.items():
         for kind in rule.kinds:
             assert f"{kind}{number}" in page
