@@ -67,5 +67,5 @@ def _known(value: Any, path: str) -> Any:
 def _words(error: ValidationError, lock: Path) -> str:
     """Every mistake on a line of its own."""
     where = "settings" if error.title == Settings.__name__ else f"imagesLock {lock}"
-    lines = (f"{'.'.join([where, *map(str, e['loc'])])}: {e['msg']}" for e in error.errors())
+    lines = (f"{'.'.join([where, *(to_camel(str(s)) for s in e['loc'])])}: {e['msg']}" for e in error.errors())
     return "\n".join(["mistakes in the arguments of flameplane:Platform", *lines])
