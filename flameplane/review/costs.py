@@ -42,12 +42,11 @@ def rows(after: Estimate, before: Estimate | None = None) -> list[Row]:
     teams, services = ({i.name: i for i in items} for items in (old.teams, old.services))
     for team in after.teams:
         result.append(_row(team.name, team, teams.pop(team.name, None)))
-        own = [
-            _row(f"{team.name}/{s.name}", s, services.pop(s.name, None)) for s in after.services if s.team == team.name
-        ]
-        result += [row for row in own if row.changes]
-    gone = [*teams.items(), *((f"{s.team}/{name}", s) for name, s in services.items())]
-    return [*result, *(Row(f"{name} (removed)", 0, 0, -was.usd, -was.stored_gb) for name, was in gone)]
+        own = [s for s in after.services if s.team == team.name]
+        changed = [_row(f"{team.name}/{s.name}", s, services.pop(s.name, None)) for s in own]
+        result += [row for row in changed if row.changes]
+    gone: list[TeamCost | ServiceCost] = [*teams.values(), *services.values()]
+    return [*result, *(Row(f"{was.name} (removed)", 0, 0, -was.usd, -was.stored_gb) for was in gone)]
 
 
 def _row(name: str, item: TeamCost | ServiceCost, was: TeamCost | ServiceCost | None) -> Row:

@@ -11,7 +11,7 @@ from flameplane.catalog import Loaded, Sources
 from flameplane.catalog.sources import Kind
 from flameplane.catalog.tree import show_path
 from flameplane.findings import Location
-from flameplane.review.fields import ABSENT, FieldChange, compare
+from flameplane.review.fields import ABSENT, GETS, LOSES, FieldChange, compare
 from schemas.catalog import Catalog
 from schemas.settings import Settings
 
@@ -115,7 +115,7 @@ def _fields(subject: tuple[Kind, str, str], before: Any, after: Any, sources: So
     """One change per value that differs; ``subject`` is kind, name and team."""
     kind, name, team = subject
     for change in compare(before, after):
-        steps = tuple(step for step in change.path if step not in ("+", "-"))
+        steps = tuple(step for step in change.path if step not in (GETS, LOSES))
         yield Declared(kind, name, team, change, sources.locate(kind, name, show_path(steps)))
 
 

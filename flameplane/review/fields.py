@@ -11,6 +11,7 @@ from flameplane.catalog.tree import Path, show_path
 from flameplane.plan.values import UNKNOWN, Secret
 
 _SHOWN: Final = 60  # characters of a value
+GETS, LOSES = "+", "-"  # the last step of a path to an entry that a list gets or loses
 _TEXT: Final = 100_000  # characters of a text that is parsed; dashboards are larger and machine-written
 
 
@@ -32,15 +33,22 @@ class FieldChange:
 
     @property
     def field(self) -> str:
-        """The path as text."""
-        return show_path(self.path)
+        """The path as text; of an entry of a list, that of the list."""
+        return show_path(self.path[:-1] if self.path[-1:] in ((GETS,), (LOSES,)) else self.path)
+
+    @property
+    def state(self) -> str:
+        """What happens to the field, or to the list."""
+        if self.path[-1:] == (GETS,):
+            return "gets"
+        if self.path[-1:] == (LOSES,):
+            return "loses"
+        return "added:" if self.before is ABSENT else "removed, was" if self.after is ABSENT else "changed"
 
     def words(self) -> str:
         """``sampleRateHz 19 -> 99``."""
-        if self.before is ABSENT:
-            return f"{self.field} added: {shown(self.after)}"
-        if self.after is ABSENT:
-            return f"{self.field} removed, was {shown(self.before)}"
+        if self.before is ABSENT or self.after is ABSENT:
+            return f"{self.field} {self.state} {shown(self.after if self.before is ABSENT else self.before)}"
         return f"{self.field} {shown(self.before)} -> {shown(self.after)}"
 
 
@@ -85,8 +93,8 @@ def _lists(before: list[Any], after: list[Any], path: Path) -> Iterator[FieldCha
     if len(gone) == len(come) == 1 and len(before) == len(after):
         yield from compare(gone[0], come[0], (*path, after.index(come[0])))
         return
-    yield from (FieldChange((*path, "-"), item, ABSENT) for item in gone)
-    yield from (FieldChange((*path, "+"), ABSENT, item) for item in come)
+    yield from (FieldChange((*path, LOSES), item, ABSENT) for item in gone)
+    yield from (FieldChange((*path, GETS), ABSENT, item) for item in come)
 
 
 def _take(kept: list[str], item: Any) -> bool:

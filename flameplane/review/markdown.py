@@ -12,7 +12,7 @@ from flameplane.findings import markdown_cell as md
 from flameplane.plan.summary import Summary
 from flameplane.review.costs import Row, rows
 from flameplane.review.declarations import Declared
-from flameplane.review.fields import ABSENT, FieldChange, shown
+from flameplane.review.fields import ABSENT, GETS, LOSES, FieldChange, shown
 from flameplane.review.objects import ObjectChange
 from flameplane.review.post import MARKER
 from flameplane.review.redact import Redactor
@@ -24,6 +24,14 @@ LIMIT: Final = 64_000  # characters; GitHub takes 65,536
 _CUT: Final = "\n\n… cut here: the whole plan is in the output of the job, and of `flameplane plan` on your machine.\n"
 _LINK: Final = "\x00"  # stands for the address of the repository until everything else is redacted
 _FINDINGS, _CHANGES, _OPENINGS, _FIELDS = 20, 15, 15, 8  # that are shown of each list
+# What happens to a field whose value is not shown.
+_STATES: Final = {
+    "gets": "gets an entry",
+    "loses": "loses an entry",
+    "added:": "added",
+    "removed, was": "removed",
+    "changed": "changed",
+}
 _CELL: Final = 220  # characters of a cell
 _SIGN: Final = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}
 
@@ -247,15 +255,13 @@ def _object(change: ObjectChange) -> Iterator[str]:
 
 
 def _guarded(change: FieldChange) -> str:
-    """A field of an object or a setting: its values only if the allow-list lets both through."""
-    key = next((str(s) for s in reversed(change.path) if isinstance(s, str) and s not in "+-"), "")
-    before, after = (v if v is ABSENT or Redactor.may_show(v, key) else None for v in (change.before, change.after))
-    if (before is None and change.before is not None) or (after is None and change.after is not None):
-        state = "added" if change.before is ABSENT else "removed" if change.after is ABSENT else "changed"
-        return f"{_code(change.field)} {state}"
-    if change.before is ABSENT or change.after is ABSENT:
-        value = shown(change.after if change.before is ABSENT else change.before)
-        return f"{_code(change.field)} {'added' if change.before is ABSENT else 'removed'}: {_code(value)}"
+    """A field of an object or a setting: its values only if the allow-list lets all of them through."""
+    key = next((str(s) for s in reversed(change.path) if isinstance(s, str) and s not in (GETS, LOSES)), "")
+    values = [value for value in (change.before, change.after) if value is not ABSENT]
+    if not all(Redactor.may_show(value, key) for value in values):
+        return f"{_code(change.field)} {_STATES[change.state]}"
+    if len(values) == 1:
+        return f"{_code(change.field)} {change.state} {md(shown(values[0]))}"
     return f"{_code(change.field)} {md(shown(change.before))} → {md(shown(change.after))}"
 
 
