@@ -119,7 +119,14 @@ def parsed(text: str) -> Any:
 
 def documents(config_map: Manifest) -> dict[str, Any]:
     """The parsed values of a ConfigMap by key."""
-    return {key: parsed(text) for key, text in (config_map.get("data") or {}).items() if isinstance(text, str)}
+    found: dict[str, Any] = {}
+    for key, text in (config_map.get("data") or {}).items():
+        try:
+            found[key] = parsed(text) if isinstance(text, str) else None
+        except yaml.YAMLError:
+            if key.endswith((".yaml", ".yml", ".json")):
+                raise  # what calls itself so and cannot be read cannot be judged either
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def items(value: Any) -> Sequence[Any]:

@@ -96,3 +96,65 @@ PROFILE_ACTIONS: Final = (
     "s3:PutObject",
 )
 AUDIT_ACTIONS: Final = ("s3:AbortMultipartUpload", "s3:GetBucketLocation", "s3:PutObject")
+
+# -- kinds -------------------------------------------------------------------------------------------------------------
+# What may be declared at all: the kinds that the policy pack judges, with their API versions.
+KINDS: Final = {
+    **dict.fromkeys(
+        ("ConfigMap", "Namespace", "PersistentVolume", "Pod", "Service", "ServiceAccount"),
+        ("v1",),
+    ),
+    **dict.fromkeys(("DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"), ("apps/v1",)),
+    **dict.fromkeys(("CronJob", "Job"), ("batch/v1",)),
+    **dict.fromkeys(
+        ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"),
+        ("rbac.authorization.k8s.io/v1",),
+    ),
+    **dict.fromkeys(
+        (
+            *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
+            *("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"),
+        ),
+        ("admissionregistration.k8s.io/v1",),
+    ),
+    **dict.fromkeys(("Ingress", "NetworkPolicy"), ("networking.k8s.io/v1",)),
+    **dict.fromkeys(("Gateway", "HTTPRoute", "GRPCRoute"), ("gateway.networking.k8s.io/v1",)),
+    **dict.fromkeys(("PodMonitor", "PrometheusRule"), ("monitoring.coreos.com/v1",)),
+    "Certificate": ("cert-manager.io/v1",),
+    "PersistentVolumeClaim": ("v1",),
+    "PodDisruptionBudget": ("policy/v1",),
+    "PriorityClass": ("scheduling.k8s.io/v1",),
+    "StorageClass": ("storage.k8s.io/v1",),
+    # Judged by their kind, whatever the version (policies/rules/exposure.py).
+    **dict.fromkeys(
+        (
+            *("TLSRoute", "TCPRoute", "UDPRoute", "ReferenceGrant", "HTTPProxy", "IngressRoute", "IngressRouteTCP"),
+            *("VirtualService", "Route", "ReplicationController"),
+        ),
+        (),
+    ),
+}
+CLOUD_KINDS: Final = (
+    *("aws:s3/bucket:Bucket", "aws:s3/bucketPolicy:BucketPolicy", "aws:s3/bucketVersioning:BucketVersioning"),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+    *("aws:kms/key:Key", "aws:kms/alias:Alias", "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"),
+    *("aws:eks/podIdentityAssociation:PodIdentityAssociation", "aws:ec2/vpcEndpoint:VpcEndpoint"),
+    *("aws:budgets/budget:Budget", "aws:costexplorer/costAllocationTag:CostAllocationTag"),
+    *("aws:sns/topic:Topic", "aws:sns/topicPolicy:TopicPolicy", "aws:sns/topicSubscription:TopicSubscription"),
+)
+
+# -- tokens ------------------------------------------------------------------------------------------------------------
+TOKEN_AUDIENCES: Final = ("flameplane-gateway",)  # what a token of our programs may be good for
+TOKEN_SECONDS: Final = 3600  # how long, at most; the kubelet renews it
+# Programs that call the API server, by namespace and service account.
+API_CLIENTS: Final = ((AGENT_NAMESPACE, "flameplane-node"), (ACCESS_NAMESPACE, "gateway"))
+
+# -- exports and profilers ---------------------------------------------------------------------------------------------
+EXPORT_FORMATS: Final = ("pprof", "tree", "dot")
+GRANT_DAYS: Final = 14  # how long a grant to export may hold
+# The JFR events that hold stacks and no values; all others are off.
+JFR_EVENTS: Final = ("jdk.ExecutionSample", "jdk.ObjectAllocationSample")

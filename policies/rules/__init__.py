@@ -3,12 +3,46 @@
 from typing import Final
 
 from policies.rule import Rule
-from policies.rules import agent, declarations, exposure, images, metastore, network, retention, tenants, workloads
+from policies.rules import (
+    access,
+    agent,
+    cloud_buckets,
+    cloud_budget,
+    cloud_encryption,
+    cloud_lifecycle,
+    cloud_perimeter,
+    cloud_roles,
+    declarations,
+    durability,
+    exposure,
+    grants,
+    guards,
+    images,
+    kinds,
+    limits,
+    metastore,
+    network,
+    profilers,
+    retention,
+    secrets,
+    tenants,
+    transport,
+    workloads,
+)
 
 RULES: Final[tuple[Rule, ...]] = tuple(
     sorted(
         (
             *agent.RULES,
+            *transport.RULES,
+            *secrets.RULES,
+            *profilers.RULES,
+            *limits.RULES,
+            *kinds.RULES,
+            *guards.RULES,
+            *grants.RULES,
+            *durability.RULES,
+            *access.RULES,
             *workloads.RULES,
             *retention.RULES,
             *images.RULES,
@@ -17,6 +51,12 @@ RULES: Final[tuple[Rule, ...]] = tuple(
             *declarations.RULES,
             *tenants.RULES,
             *metastore.RULES,
+            *cloud_buckets.RULES,
+            *cloud_perimeter.RULES,
+            *cloud_encryption.RULES,
+            *cloud_lifecycle.RULES,
+            *cloud_roles.RULES,
+            *cloud_budget.RULES,
         ),
         key=lambda rule: rule.id,
     )

@@ -58,15 +58,12 @@ def _notices(cloud: Cloud, budget: Manifest) -> Iterator[Violation]:
 
 def _fleet(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     declared = read(manifests)
-    ceiling = at(declared.organisation, "spec", "monthlyUsd")
-    if ceiling is None:
-        return
-    total = sum(service.get("spec.budget.monthlyUsd") or 0 for service in declared.services)
-    if total > ceiling:
-        message = f"all services together may spend {total:g} USD a month, the organisation's ceiling is {ceiling:g}"
-        yield Violation(
-            message, declared=f"organisation/{at(declared.organisation, 'metadata', 'name')} spec.monthlyUsd"
-        )
+    organisation, path = declared.organisation, "spec.monthlyUsd"
+    ceiling = at(organisation, *path.split("."))
+    total = sum(team.get(path) or 0 for team in declared.teams.values())
+    if ceiling is not None and total > ceiling:
+        message = f"the teams may spend {total:g} USD a month together, the organisation's ceiling is {ceiling:g}"
+        yield Violation(message, declared=f"organisation/{at(organisation, 'metadata', 'name')} {path}")
 
 
 RULES: Final = (
@@ -83,9 +80,9 @@ RULES: Final = (
     Rule(
         id="FP042",
         name="fleet-budget",
-        why="Budgets that add up to more than the organisation has are no budgets: the last service to spend pays for "
-        "all.",
-        remediation="Lower `spec.budget.monthlyUsd` of services, or have `spec.monthlyUsd` of `_org.yaml` raised.",
+        why="Ceilings of teams that add up to more than the organisation has are no ceilings: the last team to spend "
+        "pays for all.",
+        remediation="Lower `spec.monthlyUsd` of teams, or have that of `_org.yaml` raised.",
         kinds=("ConfigMap",),
         check=_fleet,
         scope="stack",

@@ -128,12 +128,6 @@ def _sums(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         if total > ceiling:
             message = f"the services of team {team.name} may spend {total:g} USD a month, its ceiling is {ceiling:g}"
             yield _of(team, "spec.monthlyUsd", message)
-    organisation, path = declared.organisation, "spec.monthlyUsd"
-    total = sum(t.get(path) or 0 for t in declared.teams.values())
-    ceiling = at(organisation, *path.split("."))
-    if ceiling is not None and total > ceiling:
-        message = f"the teams may spend {total:g} USD a month together, the organisation's ceiling is {ceiling:g}"
-        yield Violation(message, declared=f"organisation/{at(organisation, 'metadata', 'name')} {path}")
 
 
 def _of(document: Document, path: str, message: str, manifest: Manifest | None = None) -> Violation:

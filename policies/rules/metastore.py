@@ -13,7 +13,7 @@ PATHS: Final = (("metastore", "data_dir"), ("metastore", "raft", "dir"), ("metas
 
 def _persistent(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for config in config_files(manifests):
-        users = [m for m in manifests if m.get("kind") in WORKLOADS and _runs_metastore(m, config)]
+        users = [m for m in manifests if m.get("kind") in WORKLOADS and runs_metastore(m, config)]
         for path in PATHS:
             folder = at(config.body, *path)
             if not folder:
@@ -25,7 +25,7 @@ def _persistent(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield from _claims(workload)
 
 
-def _runs_metastore(workload: Manifest, config: ConfigFile) -> bool:
+def runs_metastore(workload: Manifest, config: ConfigFile) -> bool:
     """Whether the workload mounts this configuration and its role includes the metastore."""
     mounted = {at(v, "configMap", "name") for v in items(pod(workload).get("volumes"))}
     if namespace(workload) != namespace(config.manifest) or name(config.manifest) not in mounted:

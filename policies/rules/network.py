@@ -52,10 +52,10 @@ def _rule(policy: Manifest, direction: str, rule: Mapping[str, Any], peers: str)
     if not items(rule.get(peers)):
         yield breaks(policy, f"{rule_of} without `{peers}`: it opens to everyone")
     for peer in items(rule.get(peers)):
-        if direction == "Egress" and _reaches(peer, METADATA_ADDRESS):
-            yield breaks(policy, f"{rule_of} that reaches the node's credentials ({METADATA_ADDRESS})")
-        elif not _way_out(policy, direction, rule, peer) and (problem := _too_wide(peer)):
+        if not _way_out(policy, direction, rule, peer) and (problem := _too_wide(peer)):
             yield breaks(policy, f"{rule_of} {problem}")
+        elif direction == "Egress" and _reaches(peer, METADATA_ADDRESS):
+            yield breaks(policy, f"{rule_of} that reaches the node's credentials ({METADATA_ADDRESS})")
     ports = items(rule.get("ports"))
     if not ports or any(port.get("port") is None for port in ports):
         yield breaks(policy, f"{rule_of} that names no port: it opens all of them")

@@ -46,8 +46,6 @@ def _container(container: Container) -> Iterator[Violation]:
     security = container.security
     if container.group == "ephemeralContainers":
         yield container.breaks("is an ephemeral container: debugging a pod is no declaration")
-    if security.get("privileged"):
-        yield container.breaks("is privileged")
     if security.get("allowPrivilegeEscalation") is not False:
         yield container.breaks("does not set allowPrivilegeEscalation: false")
     if security.get("readOnlyRootFilesystem") is not True:
@@ -67,6 +65,14 @@ def _container(container: Container) -> Iterator[Violation]:
         yield container.breaks("turns AppArmor off (Unconfined)")
 
 
+def _privileged(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    for container in (c for m in manifests for c in containers(m)):
+        if container.security.get("privileged"):
+            yield container.breaks("is privileged")
+        if (container.effective("windowsOptions") or {}).get("hostProcess"):
+            yield container.breaks("is a process of the node (windowsOptions.hostProcess)")
+
+
 RULES: Final = (
     Rule(
         id="FP003",
@@ -77,6 +83,15 @@ RULES: Final = (
         "more says so in schemas/allowed.py, where it is reviewed.",
         kinds=(*WORKLOADS, RELEASE),
         check=_pods,
+    ),
+    Rule(
+        id="FP015",
+        name="never-privileged",
+        why="A privileged container is root on the node. No profiler needs that on a kernel with CAP_PERFMON and "
+        "CAP_BPF.",
+        remediation="Remove `privileged`; capabilities by name are rule FP001's, and can be waived for another agent.",
+        kinds=WORKLOADS,
+        check=_privileged,
         waivable=False,
     ),
 )

@@ -85,6 +85,8 @@ def test_runs_from_any_folder(where: str, root: Path, tmp_path: Path) -> None:
 def test_finds_over_the_wire_what_the_rules_find(root: Path, tmp_path: Path) -> None:
     with started(root / "policies", tmp_path) as stub:
         for fixture in [*fixtures(fires=True), *fixtures(fires=False)]:
+            if fixture.of_prod:
+                continue  # test_bad_changes.py
             here = [(rule.id, str(violation)) for rule, violation in run(RULES, fixture.manifests())]
             assert sorted(judged(stub, fixture.manifests())) == sorted(here), str(fixture)
 
@@ -108,8 +110,9 @@ def test_unknown_value_fails_each_rule_that_reads_it(root: Path) -> None:
 def test_unknown_value_fails_a_stack_rule(root: Path) -> None:
     manifests = next(f for f in fixtures(fires=False) if str(f) == "FP006/dont-fire/named-peers").manifests()
     manifests[-1]["spec"]["egress"][0]["to"][0]["ipBlock"]["cidr"] = UNKNOWN
-    (finding,) = evaluate(recording(*manifests), root)
-    assert (finding.id, finding.severity) == ("FP006", "error")
+    findings = evaluate(recording(*manifests), root)
+    assert {(f.id, f.severity) for f in findings} == {("FP006", "error"), ("FP032", "error")}
+    (finding,) = [f for f in findings if f.id == "FP006"]
     assert "could not run" in finding.message and "spec.egress.0.to.0.ipBlock.cidr" in finding.message
     assert finding.subject.endswith("NetworkPolicy::flameplane-backend/pyroscope")
 

@@ -1,0 +1,73 @@
+"""Grants to export profiles: who asked, who agreed, for what, until when."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from policies.declared import read
+from policies.objects import at, breaks, documents
+from policies.rule import Manifest, Rule, Violation
+from schemas.allowed import EXPORT_FORMATS, GRANT_DAYS
+
+KIND: Final = "ExportGrant"
+TIMES: Final = ("metadata.granted", "spec.expires", "spec.window.from", "spec.window.to")
+NEEDED: Final = ("spec.requester", "spec.approver", "spec.service", "spec.purpose", *TIMES)
+
+
+def _grants(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    services = {service.name for service in read(manifests).services}
+    for manifest in manifests:
+        for key, document in documents(manifest).items():
+            if at(document, "kind") == KIND:
+                for how in _judged(document, services):
+                    yield breaks(manifest, f"holds the grant {key}, which {how}")
+
+
+def _judged(grant: Mapping[str, Any], services: set[str]) -> Iterator[str]:
+    values = {path: at(grant, *path.split(".")) for path in NEEDED}
+    for path, value in values.items():
+        if not value:
+            yield f"has no {path}"
+    requester, approver = (_person(values[f"spec.{who}"]) for who in ("requester", "approver"))
+    if requester and requester == approver:
+        yield f"is approved by who asked for it ({values['spec.approver']})"
+    if (service := values["spec.service"]) and (service == "*" or (services and service not in services)):
+        yield f"is about {service}, which no service file declares"
+    if (form := at(grant, "spec", "format")) not in EXPORT_FORMATS:
+        yield f"has format {form}; valid: {', '.join(EXPORT_FORMATS)}"
+    times = {path: _time(values[path]) for path in TIMES}
+    if wrong := [path for path, time in times.items() if values[path] and time is None]:
+        yield f"has a {wrong[0]} that is no time with its zone"
+    granted, expires, start, end = times.values()
+    if granted and expires and not 0 < (expires - granted).total_seconds() <= GRANT_DAYS * 86_400:
+        yield f"holds from {granted} to {expires}; at most {GRANT_DAYS} days"
+    if start and end and start >= end:
+        yield "has a window that ends before it starts"
+
+
+def _person(value: Any) -> str:
+    return re.sub(r"@.*", "", str(value or "").casefold().removeprefix("@"))
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
+
+
+RULES: Final = (
+    Rule(
+        id="FP043",
+        name="export-grants",
+        why="A profile that leaves the platform is out of reach of retention and audit: two people have to want it, "
+        "for a reason, for a while.",
+        remediation=f"Requester and approver differ; service, window, format and purpose are named; it expires within "
+        f"{GRANT_DAYS} days.",
+        kinds=("ConfigMap",),
+        check=_grants,
+        scope="stack",
+    ),
+)

@@ -1,0 +1,98 @@
+"""What the API server itself holds: Pod Security levels, and the admission policies between them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from policies.objects import at, breaks, items, name, texts
+from policies.rule import Manifest, Rule, Violation
+from schemas.allowed import AGENT_NAMESPACE, NAMESPACES
+
+POLICY: Final = "ValidatingAdmissionPolicy"
+BINDING: Final = "ValidatingAdmissionPolicyBinding"
+LABEL: Final = "pod-security.kubernetes.io/"
+LEVELS: Final = ("privileged", "baseline", "restricted")
+NAMESPACE_LABEL: Final = "kubernetes.io/metadata.name"
+
+
+def _levels(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    for manifest in manifests:
+        labels = at(manifest, "metadata", "labels") or {}
+        enforced, wanted = labels.get(f"{LABEL}enforce"), NAMESPACES.get(name(manifest))
+        if wanted is not None and enforced != wanted:
+            yield breaks(manifest, f"enforces Pod Security {enforced or 'nothing'}; it must be {wanted}")
+        elif wanted is None and enforced not in (None, *LEVELS[1:]):
+            yield breaks(manifest, f"enforces Pod Security {enforced}; only {AGENT_NAMESPACE} may be privileged")
+        if (version := labels.get(f"{LABEL}enforce-version", "latest")) != "latest":
+            yield breaks(manifest, f"enforces Pod Security of {version}, not the latest")
+
+
+def _bound(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    policies = [m for m in manifests if m.get("kind") == POLICY]
+    bindings = [m for m in manifests if m.get("kind") == BINDING]
+    for policy in policies:
+        if (at(policy, "spec", "failurePolicy") or "Fail") != "Fail":
+            yield breaks(policy, "lets through what it cannot evaluate (failurePolicy)")
+        if not items(at(policy, "spec", "validations")):
+            yield breaks(policy, "demands nothing (validations)")
+        if not any(at(b, "spec", "policyName") == name(policy) for b in bindings):
+            yield breaks(policy, "is bound by nothing: it has no effect")
+    for binding in bindings:
+        if "Deny" not in texts(at(binding, "spec", "validationActions")):
+            yield breaks(binding, "does not refuse (validationActions has no Deny)")
+        if not any(name(p) == at(binding, "spec", "policyName") for p in policies):
+            yield breaks(binding, f"binds {at(binding, 'spec', 'policyName')}, which is not declared")
+        for field in ("objectSelector", "excludeResourceRules"):
+            if at(binding, "spec", "matchResources", field):
+                yield breaks(binding, f"leaves some objects out ({field})")
+    held = {namespace for b in bindings if _judges_pods(b, policies) for namespace in _namespaces(b)}
+    for manifest in manifests:
+        ours = manifest.get("kind") == "Namespace" and name(manifest) == AGENT_NAMESPACE
+        if ours and policies + bindings and AGENT_NAMESPACE not in held:
+            yield breaks(manifest, "is privileged for Pod Security, and no admission policy of pods holds it")
+
+
+def _judges_pods(binding: Manifest, policies: Sequence[Manifest]) -> bool:
+    for policy in policies:
+        if name(policy) == at(binding, "spec", "policyName"):
+            rules = items(at(policy, "spec", "matchConstraints", "resourceRules"))
+            return any("pods" in texts(r.get("resources")) and "CREATE" in texts(r.get("operations")) for r in rules)
+    return False
+
+
+def _namespaces(binding: Manifest) -> list[str]:
+    selector = at(binding, "spec", "matchResources", "namespaceSelector") or {}
+    if labels := selector.get("matchLabels"):
+        return [str(labels.get(NAMESPACE_LABEL))] if len(labels) == 1 else []
+    expressions = items(selector.get("matchExpressions"))
+    if not expressions:
+        return list(NAMESPACES)
+    if (
+        len(expressions) == 1
+        and expressions[0].get("key") == NAMESPACE_LABEL
+        and expressions[0].get("operator") == "In"
+    ):
+        return texts(expressions[0].get("values"))
+    return []
+
+
+RULES: Final = (
+    Rule(
+        id="FP040",
+        name="pod-security-level",
+        why="Pod Security is what holds pods that were not made here: by hand, by an operator, by an attacker.",
+        remediation="Label each namespace as `NAMESPACES` in schemas/allowed.py says, without a version.",
+        kinds=("Namespace",),
+        check=_levels,
+    ),
+    Rule(
+        id="FP041",
+        name="admission-guard",
+        why="The agent's namespace is privileged for Pod Security; what that lets in is kept out by an admission "
+        "policy, if it refuses.",
+        remediation="Keep the guards of components/agent_guard.py and components/platform_guard.py: failurePolicy "
+        "Fail, bound with Deny, no exceptions.",
+        kinds=("Namespace", POLICY, BINDING),
+        check=_bound,
+        scope="stack",
+    ),
+)
