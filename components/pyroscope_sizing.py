@@ -16,10 +16,11 @@ from schemas.settings.backend import Backend
 MB_PER_POD: Final = 0.0051
 # A team may send five times what its services send on average, before its profiles are dropped.
 TEAM_HEADROOM: Final = 5.0
-# MB/s that one core takes in. Assumed, until benchmarks/ has measured it on the machines of the environment; one core
-# of the one-process backend took in more than that in tests/upstream.
+# MB/s that one core takes in. Assumed: no public figure exists. Pyroscope's dashboard of the write path shows the real
+# one ("Processing Rate (MB/sec/core)").
 MB_PER_CORE: Final = 5.0
 # Bytes in memory for each byte of a segment that is being gathered: parsed stacks, strings and the index of labels.
+# Assumed as well.
 EXPANSION: Final = 20.0
 _GIB: Final = 1024  # Mi
 

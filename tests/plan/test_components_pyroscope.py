@@ -220,8 +220,9 @@ def test_limits_of_memory_reach_the_garbage_collector(prod: Objects) -> None:
     for role in (*ROLES, "tenant-settings"):
         found = container(prod, role)
         (limit,) = [e["value"] for e in found["env"] if e["name"] == "GOMEMLIMIT"]
-        memory = int(found["resources"]["limits"]["memory"].removesuffix("Mi"))
-        assert int(limit.removesuffix("MiB")) == memory * 9 // 10
+        memory = found["resources"]["limits"]["memory"]
+        mebibytes = int(memory[:-2]) * {"Mi": 1, "Gi": 1024}[memory[-2:]]
+        assert int(limit.removesuffix("MiB")) == mebibytes * 9 // 10
 
 
 def test_every_role_that_opens_the_bucket_is_an_identity(prod: Objects) -> None:
@@ -289,6 +290,39 @@ def test_each_tenant_has_the_list_of_labels(prod: Objects) -> None:
     for name, limits in tenants.items():
         actions = [rule["action"] for rule in limits["ingestion_relabeling_rules"]]
         assert actions == ["labeldrop", "labelkeep"], name
+
+
+def test_every_key_of_the_configuration_is_reviewed(root: Path) -> None:
+    """docs/backend.md has a row for every key that any environment renders, and none for a key that none renders."""
+    rendered: set[str] = set()
+    limits: set[str] = set()
+    for stack in ("local", "dev", "staging", "prod"):
+        objects = named([m for r in record(root, stack).resources if (m := manifest(r))])
+        rendered |= set(_leaves(config(objects)))
+        data = objects[f"ConfigMap {SPACE}/pyroscope-overrides"]["data"]["overrides.yaml"]
+        limits |= {key for tenant in yaml.safe_load(data)["overrides"].values() for key in tenant}
+    rendered |= {"storage.s3.sse.type", "storage.s3.sse.kms_key_id"}  # with objectStorage.kmsKey
+    text = (root / "docs/backend.md").read_text()
+    assert set(_reviewed(text, "## config.yaml", rendered)) == rendered
+    assert set(_reviewed(text, "## overrides.yaml", limits)) == limits
+
+
+def _leaves(document: Any, path: str = "") -> list[str]:
+    if not isinstance(document, dict):
+        return [path]
+    return [leaf for key, value in document.items() for leaf in _leaves(value, f"{path}.{key}" if path else str(key))]
+
+
+def _reviewed(text: str, section: str, known: set[str]) -> list[str]:
+    """Keys in the first column of a section's table; `a.b, c` is short for `a.b, a.c`."""
+    rows = text.partition(section)[2].partition("\n## ")[0].splitlines()
+    found = []
+    for row in rows:
+        if row.startswith("| ") and not row.startswith(("| key", "| ---")):
+            first, *others = row.split("|")[1].strip().split(", ")
+            base = first.rpartition(".")[0]
+            found += [first, *(other if other in known else f"{base}.{other}" for other in others)]
+    return found
 
 
 def _catalog(folder: Path) -> Any:

@@ -31,6 +31,10 @@ def same(declared: Any, runs: Any) -> bool:
             return seconds(declared) == seconds(runs)
         except (KeyError, ValueError):
             return False
+    if isinstance(declared, list) and isinstance(runs, str):  # lists that flags take with commas are shown so
+        return ",".join(map(str, declared)) == runs
+    if isinstance(declared, list) and isinstance(runs, list) and len(declared) == len(runs):
+        return not any(differences(ours, theirs) for ours, theirs in zip(declared, runs, strict=True))
     return bool(declared == runs)
 
 
