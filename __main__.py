@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from components.platform import Platform, PlatformArgs
 from flameplane import catalog
 from flameplane.findings import format_findings
-from schemas.images import ImagesLock
+from schemas.images import ImagesLock, lock_here
 
 ROOT = Path(__file__).resolve().parent
 STACK_FILE = ROOT / "stacks" / f"Pulumi.{pulumi.get_stack()}.yaml"
@@ -28,12 +28,11 @@ def decoded(text: str) -> Any:
 
 
 def images() -> ImagesLock:
-    """The images. Who has a Pyroscope binary has its image built beside the others."""
+    """The images."""
     try:
-        lock = ImagesLock.model_validate_json((ROOT / "images.lock").read_text())
+        return lock_here(ROOT / "images.lock")
     except (OSError, ValidationError) as error:
         raise pulumi.RunError(f"images.lock cannot be used; `flameplane validate` shows where: {error}") from None
-    return lock.built("pyroscope") if os.environ.get("FLAMEPLANE_PYROSCOPE") else lock
 
 
 # All keys, and not those we know: a misspelt one must be found.

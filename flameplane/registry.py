@@ -29,8 +29,27 @@ TIMEOUT: Final = 30  # seconds an answer may take
 MANIFEST_BYTES: Final = 4 << 20  # the specification lets registries refuse larger ones
 
 
+_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123
+_PART: Final = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"  # as the specification names repositories
+_ADDRESS: Final = re.compile(rf"(?P<host>{_LABEL}(\.{_LABEL})*)(:(?P<port>[0-9]{{1,5}}))?(/{_PART})*")
+
+
 class RegistryError(Exception):
     """The registry could not be asked, or its answer cannot be trusted; the message says which and what to do."""
+
+
+class NoAddress(RegistryError):
+    """What was named is no address of a registry; nothing was asked."""
+
+
+def check_address(registry: str) -> None:
+    """Raise ``NoAddress`` unless ``registry`` is ``host[:port][/path]``; instead of an IPv6 address, name the host."""
+    found = _ADDRESS.fullmatch(registry)
+    if not found or len(found["host"]) > 253 or not 0 < int(found["port"] or 443) < 65536:
+        raise NoAddress(
+            f"{registry!r} is no registry: host[:port][/path] in lower case and without https://, "
+            "such as registry.example.com/flameplane."
+        )
 
 
 def digest(registry: str, repository: str, tag: str) -> str:
@@ -38,6 +57,7 @@ def digest(registry: str, repository: str, tag: str) -> str:
 
     ``registry`` is ``host[:port][/path]``. Raises ``RegistryError``, also when the registry's own digest disagrees.
     """
+    check_address(registry)
     host, _, path = registry.partition("/")
     name = f"{path}/{repository}" if path else repository
     url = f"{_scheme(host)}://{host}/v2/{name}/manifests/{urllib.parse.quote(tag, safe='')}"
@@ -74,16 +94,16 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
 
 
 def _get(url: str, headers: dict[str, str]) -> tuple[bytes, str]:
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - http(s) by construction
     try:
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - http(s) by construction
         with urllib.request.build_opener(_SameHost).open(request, timeout=TIMEOUT) as answer:
             body = answer.read(MANIFEST_BYTES + 1)
             digest_said = answer.headers.get("Docker-Content-Digest", "")
     except urllib.error.HTTPError:
         raise
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: a redirect or token that is none
         reason = getattr(error, "reason", error)
-        raise RegistryError(f"{urllib.parse.urlsplit(url).netloc} cannot be reached: {reason}.") from error
+        raise RegistryError(f"{url.partition('?')[0]} cannot be asked: {reason}.") from error
     if len(body) > MANIFEST_BYTES:
         raise RegistryError(f"{url} is larger than {MANIFEST_BYTES} bytes; that is no image manifest.")
     return body, digest_said
@@ -116,7 +136,7 @@ def _basic(host: str) -> dict[str, str]:
         entry = json.loads((folder / "config.json").read_text()).get("auths", {}).get(host, {})
         auth = entry.get("auth", "")
         base64.b64decode(auth, validate=True)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, TypeError):
         return {}
     return {"Authorization": f"Basic {auth}"} if auth else {}
 

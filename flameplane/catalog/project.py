@@ -35,7 +35,7 @@ def check_project(root: Path) -> Checked:
     findings += shared(root)
     findings += _strays(root)
     if (root / "Pulumi.yaml").is_file() or (root / LOCK).is_file():
-        findings += _lock(root)
+        findings += check_lock(root)
     return Checked(loaded, environments, in_order(findings))
 
 
@@ -49,15 +49,21 @@ def _strays(root: Path) -> list[Finding]:
     return report.findings
 
 
-def _lock(root: Path) -> list[Finding]:
+def check_lock(root: Path) -> list[Finding]:
     """images.lock is JSON, so that a program can write it; as such it is YAML too, and read as strictly."""
     report = Report("LCK")
-    tree = read(root / LOCK, LOCK, report)
+    file = root / LOCK
+    if file.exists() and not file.is_file():  # a pipe would be waited for
+        report.add("001", "is no ordinary file", Location(LOCK, 1, 1), fix="Make it a readable file.")
+        return report.findings
+    tree = read(file, LOCK, report)
     if tree:
         try:
-            json.loads((root / LOCK).read_text(encoding="utf-8"))
+            json.loads(file.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
             report.add("002", f"not valid JSON: {error.msg}", Location(LOCK, error.lineno, error.colno))
+        except ValueError:  # a number of thousands of digits, which the reader has told
+            pass
         else:
             check(ImagesLock, tree, report)
     return report.findings

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from flameplane.project import find_root
-from schemas.images import ImagesLock
+from flameplane.project import NoProject, find_root
+from schemas.images import ImagesLock, read_lock
 
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # OCI distribution specification
 
@@ -24,13 +24,18 @@ def lock(
     wanted: Annotated[list[str], typer.Argument(metavar="NAME=TAG...", help="Entries of images.lock and their tags.")],
     registry: Annotated[str, typer.Option(help="host[:port][/path] that holds the repositories, as in the settings.")],
 ) -> None:
-    """Resolve tags to digests and write images.lock; nothing is written unless every tag was found."""
-    from flameplane.registry import RegistryError, digest  # noqa: PLC0415
+    """Resolve tags to digests and write images.lock; nothing is written unless every tag was found.
 
-    root = find_root(Path.cwd())
-    file = root / "images.lock"
-    current = ImagesLock.model_validate_json(file.read_text())
-    tags = dict(_pair(text, current) for text in wanted)
+    Exit codes: 0 written, 1 images.lock has findings, 2 usage, 3 the registry did not tell.
+    """
+    from flameplane.registry import NoAddress, RegistryError, check_address, digest  # noqa: PLC0415
+
+    try:
+        check_address(registry)
+    except NoAddress as error:
+        raise typer.BadParameter(str(error), param_hint="--registry") from error
+    file, current = _current()
+    tags = _tags(wanted, current)
     images = dict(current.images)
     for name, tag in tags.items():
         image = images[name]
@@ -47,6 +52,21 @@ def lock(
     partial.replace(file)
 
 
+def _current() -> tuple[Path, ImagesLock]:
+    """images.lock of the project around the working folder; what is wrong with it ends the command."""
+    try:
+        root = find_root()
+    except NoProject as error:
+        raise typer.BadParameter(str(error)) from error
+    from flameplane.catalog.project import LOCK, check_lock  # noqa: PLC0415
+    from flameplane.findings import format_findings  # noqa: PLC0415
+
+    if findings := check_lock(root):
+        typer.echo(format_findings(findings, "text", root), err=True, nl=False)
+        raise typer.Exit(1)
+    return root / LOCK, read_lock(root / LOCK)
+
+
 def text_of(lock_file: ImagesLock) -> str:
     """images.lock as it is written: one line an image, so that a changed digest is a changed line."""
     entries = (
@@ -54,6 +74,17 @@ def text_of(lock_file: ImagesLock) -> str:
         for name, image in lock_file.images.items()
     )
     return '{\n  "version": 1,\n  "images": {\n' + ",\n".join(entries) + "\n  }\n}\n"
+
+
+def _tags(wanted: list[str], current: ImagesLock) -> dict[str, str]:
+    """Tags by entry. Each entry once: which of two tags was meant is not ours to guess."""
+    tags: dict[str, str] = {}
+    for text in wanted:
+        name, tag = _pair(text, current)
+        if name in tags:
+            raise typer.BadParameter(f"{name} is named twice: {tags[name]} and {tag}", param_hint="NAME=TAG")
+        tags[name] = tag
+    return tags
 
 
 def _pair(text: str, current: ImagesLock) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from flameplane.findings import Finding
 from flameplane.local.kubectl import Object
 from flameplane.local.problem import Problem
 from flameplane.local.steps import Say
-from schemas.images import ImagesLock
+from schemas.images import lock_here
 from schemas.settings import Settings
 
 SHOWN = 5  # cloud resources named in a refusal
@@ -72,7 +72,7 @@ def declared(root: Path, stack: str, yes_prune: bool, say: Say) -> list[Object]:
 
 def open_images(root: Path, current: Settings) -> dict[str, str]:
     """References of images that cannot run in this environment, with what they wait for."""
-    lock = ImagesLock.model_validate_json((root / "images.lock").read_text())
+    lock = lock_here(root / "images.lock")
     registry = current.images.registry
     return {
         lock.reference(name, registry): f"image {name} is not locked yet: {image.what}"

@@ -34,7 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "project"
     shutil.copytree(BASE, root)
     (root / "Pulumi.yaml").write_text("name: flameplane\n")
-    (root / "images.lock").write_text('{"version": 1, "images": {}}\n')
+    shutil.copy(Path(__file__).parents[2] / "images.lock", root)
     file = root / "services/payments/checkout/service.yaml"
     file.write_text(file.read_text().replace("mode: enforce", "mode: enforced"))
     monkeypatch.chdir(root)
