@@ -48,7 +48,7 @@ def collection(catalog: Catalog) -> Iterator[Rule]:
         f"sum by (pod) (rate(container_cpu_usage_seconds_total{{{_CONTAINERS}}}[15m])) > {CPU_CORES}",
         "30m",
         ("warning", "collection"),
-        "agent {{ $labels.pod }} takes {{ $value | humanize }} cores, more than twice its budget",
+        "agent {{ $labels.pod }} takes {{ $value | humanizePercentage }} of a core, more than twice its budget",
     )
     yield alert(
         "FlameplaneAgentMemory",
