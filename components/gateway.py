@@ -5,16 +5,16 @@ from typing import Final
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import Deployment
-from pulumi_kubernetes.core.v1 import ConfigMap, PodSpecArgsDict, Service
+from pulumi_kubernetes.core.v1 import ConfigMap, PodSpecArgsDict, Service, VolumeMountArgsDict
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
-from components import network, pods
+from components import network, pods, tls
+from components.backend_urls import HTTP_PORT, BackendUrls, doors
 from components.base import APP_LABEL, Component
 from components.gateway_config import gateway_config
 from components.pods import METRICS_PORT, SERVICE_PORT, Images
-from components.pyroscope_config import HTTP_PORT
 from components.scheduled_job import GATEWAY_CLIENT
 from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, BACKEND_NAMESPACE, SYSTEM_NAMESPACE
 from schemas.catalog import Catalog
@@ -28,17 +28,23 @@ CLUSTER_NAME: Final = "flameplane-gateway"
 
 @dataclass(frozen=True)
 class GatewayArgs:
-    """The environment, its teams and images, the backend, and the ConfigMap with the gate's permissions."""
+    """The environment, its teams and images, the backend's addresses, and the ConfigMap with the gate's permissions."""
 
     settings: Settings
     catalog: Catalog
     images: Images
-    backend_url: str
+    backend: BackendUrls
     ci_gate: str
 
 
 class Gateway(Component):
-    """Deployment, identity, configuration and network. Output: ``url``."""
+    """Deployment, identity, configuration and network.
+
+    Where the settings say `backend.tls`, it shows Pyroscope its certificate and takes none but one of the platform's
+    CA: on the wire between them nobody reads profiles, and nobody else is let in. In a cloud it ships audit records
+    with its own role (EKS Pod Identity). Limit: what stands before it (ingress, TLS towards people and CI) is decided
+    outside this program; ``access.ingressNamespace`` only names who may knock. Output: ``url``.
+    """
 
     url: str
 
@@ -49,7 +55,7 @@ class Gateway(Component):
         config = ConfigMap(
             f"{ACCESS_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, ACCESS_NAMESPACE),
-            data={"gateway.yaml": gateway_config(args.settings, args.catalog, args.backend_url)},
+            data={"gateway.yaml": gateway_config(args.settings, args.catalog, args.backend)},
             opts=self.options(),
         )
         self._identity()
@@ -106,11 +112,17 @@ class Gateway(Component):
     def _network(self, settings: Settings) -> None:
         grafana = network.pods(settings.correlation.grafana_namespace, {APP_LABEL: "grafana"})
         egress = [
-            network.to(network.app(BACKEND_NAMESPACE, "pyroscope"), HTTP_PORT),
+            *(network.to(network.app(BACKEND_NAMESPACE, name), HTTP_PORT) for name in doors(settings.backend)),
             network.to_api_server(settings.cluster.api_server),
         ]
         if settings.access.egress:
             egress.append(network.to(network.addresses(settings.access.egress), 443))
+        if settings.cloud:
+            # Audit records, with the gateway's own role.
+            egress.append(network.to_pod_identity())
+            if settings.backend.object_storage.egress:
+                egress.append(network.to(network.addresses(settings.backend.object_storage.egress), 443))
+        ingress = settings.access.ingress_namespace
         NetworkPolicy(
             f"{ACCESS_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, ACCESS_NAMESPACE),
@@ -122,6 +134,7 @@ class Gateway(Component):
                     network.from_(network.pods(SYSTEM_NAMESPACE, GATEWAY_CLIENT), SERVICE_PORT),
                     network.from_(network.pods(ACCESS_NAMESPACE, GATEWAY_CLIENT), SERVICE_PORT),
                     network.from_(grafana, SERVICE_PORT),
+                    *([network.from_(network.pods(ingress), SERVICE_PORT)] if ingress else []),
                     network.from_(network.pods(settings.alerts.prometheus_namespace), METRICS_PORT),
                 ],
                 "egress": egress,
@@ -131,20 +144,15 @@ class Gateway(Component):
 
 
 def _pod(args: GatewayArgs) -> PodSpecArgsDict:
+    secrets = tls.secrets(args.settings.backend)
+    certificate: VolumeMountArgsDict = {"name": tls.VOLUME, "mount_path": tls.CLIENT_FOLDER, "read_only": True}
     return {
         "service_account_name": NAME,
         "automount_service_account_token": False,
         "enable_service_links": False,
         "termination_grace_period_seconds": 60,
         "security_context": pods.restricted_pod(UID, fs_group=True),
-        "topology_spread_constraints": [
-            {
-                "max_skew": 1,
-                "topology_key": "kubernetes.io/hostname",
-                "when_unsatisfiable": "ScheduleAnyway",
-                "label_selector": {"match_labels": {APP_LABEL: NAME}},
-            }
-        ],
+        "topology_spread_constraints": [pods.spread(NAME)],
         "containers": [
             {
                 "name": NAME,
@@ -172,6 +180,7 @@ def _pod(args: GatewayArgs) -> PodSpecArgsDict:
                         "read_only": True,
                     },
                     {"name": "audit", "mount_path": "/var/lib/flameplane/audit"},
+                    *([certificate] if secrets else []),
                 ],
             }
         ],
@@ -181,5 +190,6 @@ def _pod(args: GatewayArgs) -> PodSpecArgsDict:
             pods.api_token(),
             # Lines that are not shipped yet; the chain itself goes to stdout and to object storage.
             {"name": "audit", "empty_dir": {"size_limit": "1Gi"}},
+            *([tls.volume(secrets.client)] if secrets else []),
         ],
     }

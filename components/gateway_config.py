@@ -3,6 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from components import tls
+from components.aws.roles import AUDIT_PREFIX
+from components.aws.site import AUDIT, site_of
+from components.backend_urls import BackendUrls
 from components.pods import GATEWAY_AUDIENCE
 from components.pyroscope_config import LONGTERM
 from components.text import as_yaml
@@ -16,12 +20,13 @@ from schemas.settings import Settings
 _PLUGIN_SETTINGS: Final = {"enableFlameGraphDotComExport": False, "collapsedFlamegraphs": False, "maxNodes": 16384}
 
 
-def gateway_config(settings: Settings, catalog: Catalog, backend_url: str) -> str:
+def gateway_config(settings: Settings, catalog: Catalog, backend: BackendUrls) -> str:
     """gateway.yaml. Tenants are computed from it, never taken from a header."""
     access = settings.access
     return _yaml(
         {
-            "backend": backend_url,
+            "backend": {**backend.as_config(), **({"tls": _tls()} if settings.backend.tls else {})},
+            **({"audit": _audit(settings, catalog)} if settings.cloud else {}),
             "people": {
                 "issuer": access.issuer,
                 "audience": access.audience,
@@ -36,6 +41,24 @@ def gateway_config(settings: Settings, catalog: Catalog, backend_url: str) -> st
             "pluginSettings": _PLUGIN_SETTINGS,
         }
     )
+
+
+def _tls() -> dict[str, str]:
+    """The gateway's certificate, which Pyroscope asks for, and who signs Pyroscope's. Read again when they change."""
+    names = {"certificate": tls.CERTIFICATE, "key": tls.KEY, "ca": tls.CA}
+    return {what: f"{tls.CLIENT_FOLDER}/{name}" for what, name in names.items()}
+
+
+def _audit(settings: Settings, catalog: Catalog) -> dict[str, str]:
+    """Where audit lines are shipped to, beside stdout. The gateway's role may add there, not read and not delete."""
+    site = site_of(settings, catalog.organisation.metadata.name)
+    storage = settings.backend.object_storage
+    return {
+        "bucket": site.bucket(AUDIT),
+        "prefix": AUDIT_PREFIX,
+        "region": site.cloud.region,
+        "endpoint": storage.endpoint,
+    }
 
 
 def _programs() -> Iterator[dict[str, Any]]:

@@ -23,6 +23,7 @@ from components.node_agent import NodeAgent, NodeAgentArgs
 from components.object_storage import ObjectStorage, ObjectStorageArgs
 from components.pods import Images
 from components.pyroscope import Pyroscope, PyroscopeArgs
+from components.pyroscope_certificates import Certificates, CertificatesArgs
 from components.static_volumes import StaticVolumes, StaticVolumesArgs
 from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, BACKEND_NAMESPACE, SYSTEM_NAMESPACE
 from schemas.catalog import Catalog
@@ -80,12 +81,15 @@ class Platform(pulumi.ComponentResource):
             from components.aws.account import Account, AccountArgs  # noqa: PLC0415
 
             cloud = Account("cloud", AccountArgs(settings, catalog), pulumi.ResourceOptions(parent=self)).ready
+        if settings.backend.tls and settings.backend.tls.issuer:
+            issuer = CertificatesArgs(settings.backend.tls.issuer)
+            Certificates("certificates", issuer, inside(BACKEND_NAMESPACE, foundation.namespaces[ACCESS_NAMESPACE]))
         backend = Pyroscope("pyroscope", PyroscopeArgs(settings, catalog, images), inside(BACKEND_NAMESPACE, *cloud))
         Downsample("downsample", DownsampleArgs(catalog, images), inside(SYSTEM_NAMESPACE))
         gate = CiGate("ci-gate", CiGateArgs(settings, catalog), inside(ACCESS_NAMESPACE))
         gateway = Gateway(
             "gateway",
-            GatewayArgs(settings, catalog, images, backend.url, gate.config_map),
+            GatewayArgs(settings, catalog, images, backend.urls, gate.config_map),
             inside(ACCESS_NAMESPACE, *cloud),
         )
         guard = AgentGuard("agent-guard", AgentGuardArgs(images), inside(AGENT_NAMESPACE))

@@ -77,10 +77,7 @@ def pyroscope_reads_its_files(stack: Stack) -> Iterator[str]:
         for manifest in users:
             folder = _mounted(manifest, name(config.manifest))
             (process,) = (c for c in containers(manifest) if c.name == "pyroscope")
-            if list(items(process.body.get("args"))) != [
-                f"-config.file={folder}/{config.key}",
-                "-config.expand-env=true",
-            ]:
+            if f"-config.file={folder}/{config.key}" not in items(process.body.get("args")):
                 yield f"{label(manifest)} is started with {list(items(process.body.get('args')))}"
             overrides = _mounted(manifest, "pyroscope-overrides")
             if at(config.body, "runtime_config", "file") != f"{overrides}/overrides.yaml":
@@ -122,6 +119,30 @@ def agents_are_told_what_was_declared(stack: Stack) -> Iterator[str]:
             yield f"{service.name}: the agents are told {found}"
 
 
+def _backend(stack: Stack) -> dict[str, Any]:
+    """Where the gateway finds the backend, and in any cloud with which certificate."""
+    backend = stack.settings.backend
+    apart = backend.architecture == "microservices"
+    roles = {"write": "distributor", "read": "query-frontend", "settings": "tenant-settings"}
+    names = {call: f"pyroscope-{role}" if apart else "pyroscope" for call, role in roles.items()}
+    scheme = "https" if backend.tls else "http"
+    found: dict[str, Any] = {call: f"{scheme}://{name}.{BACKEND_NAMESPACE}.svc:4040" for call, name in names.items()}
+    if backend.tls:
+        files = {"certificate": "tls.crt", "key": "tls.key", "ca": "ca.crt"}
+        found["tls"] = {what: f"/etc/flameplane/backend-tls/{file}" for what, file in files.items()}
+    return found
+
+
+def _audit(stack: Stack) -> dict[str, str] | None:
+    """The bucket that nobody can delete from."""
+    cloud, storage = stack.settings.cloud, stack.settings.backend.object_storage
+    if cloud is None:
+        return None
+    organisation = stack.catalog.organisation.metadata.name
+    bucket = cloud.buckets.audit or f"{organisation}-flameplane-audit-{stack.settings.environment}"
+    return {"bucket": bucket, "prefix": "gateway/", "region": cloud.region, "endpoint": storage.endpoint}
+
+
 def gateway_trusts_who_is_listed(stack: Stack) -> Iterator[str]:
     if not stack.has("Deployment", ACCESS_NAMESPACE, "gateway"):
         return
@@ -129,7 +150,8 @@ def gateway_trusts_who_is_listed(stack: Stack) -> Iterator[str]:
     people = {"issuer": access.issuer, "audience": access.audience, "groupsClaim": access.groups_claim}
     found = document(stack, ACCESS_NAMESPACE, "gateway", "gateway.yaml") or {}
     expected = {
-        "backend": f"http://pyroscope.{BACKEND_NAMESPACE}.svc:4040",
+        "backend": _backend(stack),
+        "audit": _audit(stack),
         "people": {**people, "platformGroups": list(catalog.organisation.spec.platform_groups)},
         "tenants": [
             {"tenant": team.name, "longterm": f"{team.name}-longterm", "readers": list(team.spec.groups)}

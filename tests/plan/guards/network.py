@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
+from guards import backend
 from guards.stack import Guard, Stack
 from policies.objects import at, items, label, name, namespace
 from policies.rule import Manifest
@@ -18,15 +20,21 @@ from schemas.allowed import (
 NAMESPACE = "kubernetes.io/metadata.name"
 APP = "app.kubernetes.io/name"
 AGENT, GATEWAY = f"{AGENT_NAMESPACE}/flameplane-node", f"{ACCESS_NAMESPACE}/gateway"
-PYROSCOPE, STORAGE = f"{BACKEND_NAMESPACE}/pyroscope", f"{BACKEND_NAMESPACE}/object-storage"
+STORAGE = f"{BACKEND_NAMESPACE}/object-storage"
+GRAFANA, PROXY = f"{ACCESS_NAMESPACE}/grafana", f"{SYSTEM_NAMESPACE}/egress-proxy"
+# Public addresses: what is private, shared, link-local (the node's credentials), multicast or reserved stays closed.
+INTERNET = (
+    "0.0.0.0/0 but 0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.0.0/16,172.16.0.0/12,192.168.0.0/16,"
+    "224.0.0.0/4,240.0.0.0/4"
+)
 DOWNSAMPLE, DRIFT, COST = (f"{SYSTEM_NAMESPACE}/flameplane-{job}" for job in ("downsample", "drift", "cost-report"))
 # Service -> the pods behind it and the container ports it leads to; each is one of ours and none is an admin port.
 SERVICES = {
     f"{AGENT_NAMESPACE}/node-receiver": ("flameplane-node", ["http"]),
     GATEWAY: ("gateway", ["http"]),
-    PYROSCOPE: ("pyroscope", ["http"]),
-    f"{PYROSCOPE}-headless": ("pyroscope", ["grpc"]),
     STORAGE: ("object-storage", ["s3"]),
+    PROXY: ("egress-proxy", ["proxy"]),
+    GRAFANA: ("grafana", ["http"]),
 }
 
 
@@ -44,7 +52,7 @@ def _expected(stack: Stack) -> Iterator[str]:
         yield f"{one}/* isolated both ways"
         yield f"{one}/* -> kube-system/k8s-app=kube-dns UDP/53"
         yield f"{one}/* -> kube-system/k8s-app=kube-dns TCP/53"
-    for app in (AGENT, GATEWAY, PYROSCOPE, DOWNSAMPLE, DRIFT, COST):
+    for app in (AGENT, GATEWAY, DOWNSAMPLE, DRIFT, COST):
         yield f"{app} isolated both ways"
     for app in (AGENT, DOWNSAMPLE, DRIFT, COST):
         yield f"{app} -> {GATEWAY} TCP/4040"
@@ -54,29 +62,50 @@ def _expected(stack: Stack) -> Iterator[str]:
     yield f"{GATEWAY} <- {settings.correlation.grafana_namespace}/grafana TCP/4040"
     for client in (SYSTEM_NAMESPACE, ACCESS_NAMESPACE):
         yield f"{GATEWAY} <- {client}/flameplane.dev/gateway-client=true TCP/4040"
-    yield f"{GATEWAY} -> {PYROSCOPE} TCP/4040"
-    yield f"{PYROSCOPE} <- {GATEWAY} TCP/4040"
     yield f"{GATEWAY} <- {prometheus}/* TCP/4041"
     yield from (f"{AGENT} <- {prometheus}/* TCP/{port}" for port in (4041, 4042))
-    yield f"{PYROSCOPE} <- {prometheus}/prometheus TCP/4042"
     for job in (DRIFT, COST):
         yield f"{job} -> {prometheus}/* TCP/9090"
     if settings.access.egress:
         yield f"{GATEWAY} -> {settings.access.egress} TCP/443"
-    if settings.regression.egress:
-        yield f"{DRIFT} -> {settings.regression.egress} TCP/443"
-    yield from _storage(stack)
+    if settings.access.ingress_namespace:
+        yield f"{GATEWAY} <- {settings.access.ingress_namespace}/* TCP/4040"
+    if settings.cloud:
+        yield f"{GATEWAY} -> 169.254.170.23/32 TCP/80"
+        yield f"{GATEWAY} -> {settings.backend.object_storage.egress} TCP/443"
+    yield from _proxy(stack)
+    yield from _grafana(stack)
+    yield from backend.flows(stack)
     yield from _services(stack)
 
 
-def _storage(stack: Stack) -> Iterator[str]:
-    storage = stack.settings.backend.object_storage
-    if storage.kind == "s3":
-        yield f"{PYROSCOPE} -> {storage.egress} TCP/443"
-    else:
-        yield f"{PYROSCOPE} -> {STORAGE} TCP/8333"
-        yield f"{STORAGE} <- {PYROSCOPE} TCP/8333"
-        yield f"{STORAGE} isolated both ways"
+def _proxy(stack: Stack) -> Iterator[str]:
+    """The notifier's way out, where hosts are listed: one client, public addresses, one private range at most."""
+    regression = stack.settings.regression
+    if regression.egress_hosts:
+        yield f"{PROXY} isolated both ways"
+        yield f"{DRIFT} -> {PROXY} TCP/3128"
+        yield f"{PROXY} <- {DRIFT} TCP/3128"
+        yield f"{PROXY} -> {INTERNET} TCP/443"
+        if regression.egress:
+            yield f"{PROXY} -> {regression.egress} TCP/443"
+
+
+def _grafana(stack: Stack) -> Iterator[str]:
+    """A Grafana of our own: people by the ingress; out to what it shows, the issuer and its database."""
+    settings, grafana = stack.settings, stack.settings.correlation.grafana
+    if grafana.mode == "own":
+        yield f"{GRAFANA} isolated both ways"
+        yield f"{GRAFANA} -> {GATEWAY} TCP/4040"
+        for url in (settings.correlation.traces_url, settings.correlation.prometheus_url):
+            host, port = urlsplit(url).netloc.split(":")
+            yield f"{GRAFANA} -> {host.split('.')[1]}/* TCP/{port}"
+        if settings.access.egress:
+            yield f"{GRAFANA} -> {settings.access.egress} TCP/443"
+        if grafana.database:
+            yield f"{GRAFANA} -> {grafana.database.egress} TCP/{grafana.database.port}"
+        if settings.access.ingress_namespace:
+            yield f"{GRAFANA} <- {settings.access.ingress_namespace}/* TCP/3000"
 
 
 def _services(stack: Stack) -> Iterator[str]:
@@ -105,8 +134,8 @@ def _found(stack: Stack) -> Iterator[str]:
 
 
 def _peer(policy: Manifest, peer: Mapping[str, Any]) -> str:
-    if peer.get("ipBlock"):
-        return str(peer["ipBlock"]["cidr"])
+    if block := peer.get("ipBlock"):
+        return f"{block['cidr']} but {','.join(block['except'])}" if block.get("except") else str(block["cidr"])
     spaces = peer.get("namespaceSelector")
     if spaces is None and peer.get("podSelector") is None:
         return "everyone"
@@ -139,7 +168,7 @@ def services_lead_to_their_own_pods(stack: Stack) -> Iterator[str]:
         found = (spec.get("selector"), [port.get("targetPort") for port in items(spec.get("ports"))])
         demo = (name(service), ["http"]) if stack.settings.demo and namespace(service) not in NAMESPACES else ("", [])
         app, ports = SERVICES.get(called, demo)
-        if found != ({APP: app}, ports):
+        if found != backend.services(stack).get(called, ({APP: app}, ports)):
             yield f"{label(service)} leads to {found}"
         if name(service) == "node-receiver" and spec.get("internalTrafficPolicy") != "Local":
             yield f"{label(service)} leads to other nodes: a receiver knows the pods of its own node only"
