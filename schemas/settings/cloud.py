@@ -236,6 +236,9 @@ def _storage_conflicts(cloud: Cloud, storage: ObjectStorage) -> list[Conflict]:
     if storage.credentials_secret:
         message = "with cloud, pods get their role from EKS Pod Identity: leave credentialsSecret out"
         found.append(Conflict("072", (*at, "credentialsSecret"), message, (), ("cloud",)))
+    if storage.kms_key:
+        message = "with cloud, the bucket encrypts by its own key and refuses uploads that name any: leave kmsKey out"
+        found.append(Conflict("072", (*at, "kmsKey"), message, (), ("cloud",)))
     for name, bucket in (("audit", cloud.buckets.audit), ("state", cloud.buckets.state)):
         if bucket == storage.bucket:
             message = f"{bucket} is the bucket of the profiles"
