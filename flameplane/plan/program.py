@@ -23,6 +23,8 @@ def record(root: Path, stack: str, services: Path | None = None, timeout: float 
     """Everything the program registers for ``stack``. Raises ``ProgramFailed`` when it does not come to its end.
 
     ``services`` is a services tree that stands in for the project's own; the program reads it from the environment.
+    Without it the project's own is recorded, whatever this process's environment says: what is recorded is always what
+    the caller has checked.
     """
     root = root.resolve()
     target = load_stack(root, stack)
@@ -82,6 +84,7 @@ def _arguments(stack: Stack, root: Path, address: str) -> list[str]:
 
 def _environment(stack: Stack, services: Path | None) -> dict[str, str]:
     env = {**os.environ, "PULUMI_CONFIG": json.dumps(stack.config), "PULUMI_CONFIG_SECRET_KEYS": "[]"}
+    env.pop(SERVICES_VARIABLE, None)
     if services is not None:
         env[SERVICES_VARIABLE] = str(services.resolve())
     return env
