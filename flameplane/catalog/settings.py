@@ -62,6 +62,8 @@ def check_settings(values: Mapping[str, Any], file: Path, root: Path) -> LoadedS
     report = Report("SET", ("config", f"{PROJECT}:"))
     written = read(file, name, report) if file.is_file() else None
     like = _values(written, report) if written else None
+    if like:  # Pulumi hands over what it has decrypted
+        _without_secrets(like, (), report)
     stack = _stack(file)
     return _checked(graft(dict(values), like, Location(name, 1, 1)), name, stack, report, _others(root, stack))
 
@@ -137,15 +139,15 @@ def _default_provider(config: Node, report: Report) -> None:
         report.add("062", "the default AWS provider is not disabled", at)
 
 
-def _hides_secret(node: Node, path: KeyPath, report: Report) -> bool:
-    """Whether there are ``secure: ...`` values, which ``pulumi config set --secret`` writes; each is reported."""
+def _without_secrets(node: Node, path: KeyPath, report: Report) -> Node:
+    """Report ``secure: ...`` values, which ``pulumi config set --secret`` writes, and read each as some text."""
     if not isinstance(node.value, dict):
-        return False
+        return node
     if (secure := node.value.get("secure")) and path:
         report.add("060", f"{report.show(path)} is an encrypted value; settings only ever name secrets", secure.key)
-        return True
-    found = [_hides_secret(child, (*path, key), report) for key, child in node.value.items()]  # all of them
-    return any(found)
+        report.spoil(node.at)
+        return Node("secret", node.at, node.key)
+    return replace(node, value={key: _without_secrets(v, (*path, key), report) for key, v in node.value.items()})
 
 
 def _named(values: Node, stack: str, report: Report) -> Node:
@@ -161,7 +163,8 @@ def _named(values: Node, stack: str, report: Report) -> Node:
 def _checked(values: Node | None, name: str, stack: str, report: Report, others: Mapping[str, Node]) -> LoadedSettings:
     sources = Sources()
     settings: Settings | None = None
-    if values and not _hides_secret(values, (), report):
+    if values:
+        values = _without_secrets(values, (), report)
         sources.add("settings", stack, name, values)
         # Rules that depend on the environment go by the file's name where the value is wrong.
         hints: dict[KeyPath, str] = {("environment",): stack} if stack in ENVIRONMENTS else {}

@@ -25,7 +25,11 @@ from flameplane.findings import format_findings
 HERE = Path(__file__).parent
 BASE, CASES = HERE / "broken_settings" / "base", HERE / "broken_settings" / "cases"
 NAMES = sorted(file.stem for file in CASES.glob("*.txt"))
-SEVERAL = {"many-at-once": 11, "microservices-on-a-folder": 2}  # findings of the cases that are more than one mistake
+SEVERAL = {
+    "many-at-once": 11,
+    "microservices-on-a-folder": 2,
+    "secrets-and-other-mistakes": 3,
+}  # findings of the cases that are more than one mistake
 
 
 def project(folder: Path) -> Path:
@@ -113,6 +117,19 @@ def test_values_that_no_file_has_are_refused_all_the_same(tmp_path: Path) -> Non
         ("SET022", 1),
         ("SET024", 28),
     ]
+
+
+def test_a_secret_that_pulumi_has_decrypted_is_refused_and_not_printed(tmp_path: Path) -> None:
+    root = project(tmp_path / "project")
+    file = root / "stacks" / "Pulumi.prod.yaml"
+    loaded = load_settings(root, "prod")
+    assert loaded.settings
+    values = loaded.settings.model_dump(mode="json", by_alias=True, exclude_none=True)
+    file.write_text(file.read_text().replace("slackSecret: notifier-slack", "slackSecret: {secure: v1:aaaa}"))
+    values["regression"]["slackSecret"] = "xoxb-Not_A_Name"
+    found = check_settings(values, file, root)
+    assert [f.id for f in found.findings] == ["SET060"]
+    assert "xoxb" not in format_findings(found.findings, "json", root)
 
 
 def test_damaged_settings_give_findings_and_never_raise(tmp_path: Path) -> None:
