@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-LEFT_OUT: Final = (".*", "__pycache__", "node_modules", "tests", "benchmarks", "docs", "*.egg-info")
+LEFT_OUT: Final = (".*", "__pycache__", "venv", "node_modules", "tests", "benchmarks", "docs", "*.egg-info")
 PLUGINS: Final = ("pulumi", "pulumi-language-python")
 # Environments whose cloud account a preview may ask, with the credentials that the caller has for it.
 OFFERED_CLOUDS: Final = tuple(filter(None, os.environ.get("FLAMEPLANE_ENGINE_CLOUD", "").split(",")))
