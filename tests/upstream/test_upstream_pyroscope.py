@@ -195,7 +195,7 @@ def test_an_unknown_key_is_refused(rendered: Rendered, pyroscope_binary: Path, t
     own, called_with = certified(rendered, tmp_path)
     flags = [*on_folder(tmp_path), *own]
     with (
-        pytest.raises(NotReady, match="retention_perriod|failed services"),
+        pytest.raises(NotReady, match=r"retention_perriod|failed services"),
         pyroscope(pyroscope_binary, tmp_path, files, flags, called_with),
     ):
         pass
