@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from flameplane.local import applyset, changes
+from flameplane.local import applyset, changes, prune
 from flameplane.local.changes import Changes
 from flameplane.local.kubectl import Kubectl, Object
 from flameplane.local.objects import ADMISSION, CLUSTER, CONFIGURATION, NAMESPACE, WORKLOAD, Key, in_order, key, rank
@@ -32,7 +32,7 @@ class Apply:
         if self._await_deletions(members):
             members = applyset.members(kubectl, parents)
         self.members = members
-        removed = changes.guard_prune(self.desired, members, self.yes_prune)
+        removed = prune.guard(self.desired, members, self.yes_prune)
         changes.refuse_foreign(kubectl, self.desired, members)
         applyset.cover(kubectl, parents, {key(item) for item in self.desired})
 

@@ -22,6 +22,16 @@ CLUSTER_SET = "cluster"
 MEMBER_LABEL = "applyset.kubernetes.io/part-of"
 KINDS = "applyset.kubernetes.io/contains-group-kinds"
 NAMESPACES = "applyset.kubernetes.io/additional-namespaces"
+# Groups whose kinds every API server has; those of any other may be removed with their CRD at any time.
+BUILT_IN = (
+    "",
+    "apps",
+    "batch",
+    "policy",
+    "networking.k8s.io",
+    "rbac.authorization.k8s.io",
+    "admissionregistration.k8s.io",
+)
 
 CRD: Object = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -63,12 +73,14 @@ def cover(kubectl: Kubectl, current: Mapping[str, Object], keys: Collection[Key]
     """Make the parents list the kinds and namespaces of `keys` beside their own, so that no member is ever forgotten.
 
     kubectl does the same before it applies; this comes earlier, because namespaces go first. It narrows them again.
+    What it cannot do is start from a kind that the API server no longer has, so those are left out here.
     """
     wanted = []
+    gone = _gone(kubectl, _kinds(current))
     for name in sorted({set_of(k) for k in keys}):
         mine = [k for k in keys if set_of(k) == name]
         annotations = current[name]["metadata"]["annotations"] if name in current else {}
-        kinds = _listed(annotations, KINDS) | {f"{k.kind}.{k.group}".rstrip(".") for k in mine}
+        kinds = (_listed(annotations, KINDS) - gone) | {f"{k.kind}.{k.group}".rstrip(".") for k in mine}
         namespaces = _listed(annotations, NAMESPACES) | {k.namespace for k in mine if k.namespace}
         if name not in current or kinds != _listed(annotations, KINDS):
             wanted.append(_parent(name, kinds, namespaces))
@@ -96,7 +108,8 @@ def _parent(name: str, kinds: set[str], namespaces: set[str]) -> Object:
 
 def members(kubectl: Kubectl, current: Mapping[str, Object]) -> dict[Key, Object]:
     """Every object of the platform on the API server, in the order of `rank`."""
-    kinds = {kind for parent in current.values() for kind in _listed(parent["metadata"]["annotations"], KINDS)}
+    kinds = _kinds(current)
+    kinds -= _gone(kubectl, kinds)
     if not kinds:
         return {}
     types = ",".join(sorted(kind.lower() for kind in kinds))
@@ -110,6 +123,26 @@ def labelled(item: Object) -> Object:
     metadata = item["metadata"]
     labels = {**(metadata.get("labels") or {}), MEMBER_LABEL: identity(set_of(key(item)))}
     return {**item, "metadata": {**metadata, "labels": labels}}
+
+
+def _kinds(current: Mapping[str, Object]) -> set[str]:
+    """Kinds of all members, as the parents list them: Kind.group."""
+    return {kind for parent in current.values() for kind in _listed(parent["metadata"]["annotations"], KINDS)}
+
+
+def _gone(kubectl: Kubectl, kinds: Collection[str]) -> set[str]:
+    """Those of `kinds` that the API server does not have: its CRD was removed, and every object of it went along.
+
+    Where it cannot tell all its kinds (an aggregated API that does not answer), none counts as gone.
+    """
+    asked = {kind for kind in kinds if kind.partition(".")[2] not in BUILT_IN}
+    if not asked:
+        return set()
+    result = kubectl.call("api-resources", "--no-headers")
+    if not result.ok:
+        return set()
+    rows = [line.split()[-3:] for line in result.out.splitlines() if line.strip()]  # API version, namespaced, kind
+    return asked - {f"{kind}.{version.rpartition('/')[0]}".rstrip(".") for version, _, kind in rows}
 
 
 def _listed(annotations: Mapping[str, str], name: str) -> set[str]:

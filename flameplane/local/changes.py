@@ -14,7 +14,6 @@ from flameplane.local.problem import Problem
 from flameplane.local.refusal import culprits, refusal
 
 FIELD_MANAGER = "flameplane"
-PRUNE_LIMIT = 5  # more than one in five removed at once needs --yes-prune
 
 
 @dataclass(frozen=True)
@@ -47,20 +46,6 @@ def refuse_foreign(kubectl: Kubectl, desired: Sequence[Object], members: Mapping
             "remove them, or use another cluster; if `pulumi up` made them, go on with pulumi",
             listing(foreign),
         )
-
-
-def guard_prune(desired: Sequence[Object], members: Mapping[Key, Object], yes_prune: bool) -> tuple[Key, ...]:
-    """The members that the program no longer declares; stops when they are more than a fifth of what is there."""
-    wanted = {key(item) for item in desired}
-    removed = tuple(k for k in members if k not in wanted)
-    if len(removed) * PRUNE_LIMIT > len(members) and not yes_prune:
-        raise Problem(
-            "LOC004",
-            f"{len(removed)} of {len(members)} objects would be removed, more than a fifth:",
-            "look at what is missing in services/; if it is meant, run it again with --yes-prune",
-            listing(removed),
-        )
-    return removed
 
 
 def dry_run(kubectl: Kubectl, desired: Sequence[Object], force: bool) -> dict[Key, Object]:

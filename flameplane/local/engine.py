@@ -4,19 +4,25 @@ Asks for nothing, changes nothing of the user's Pulumi login, and leaves the set
 provider writes its salt into it at each run, which has no place in a work tree.
 """
 
+import json
 import os
 import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
+from flameplane.local.kubectl import Object
+from flameplane.local.objects import Key, key
 from flameplane.local.problem import Problem
 from flameplane.local.steps import Say
 
 STATE = "pulumi-state"  # folder in the cache
+SERVICES_VARIABLE = "FLAMEPLANE_SERVICES"
+PATCH_FORCE = "PULUMI_K8S_ENABLE_PATCH_FORCE"  # read by pulumi-kubernetes 3.23.1 and later
 UNDER_WAY = re.compile(r"\s*[-+~]+\s+\S+ \S+ (creating|updating|deleting|replacing)\b(?!.*\b(error|warning):)")
 
 
@@ -45,15 +51,42 @@ class Engine:
             "FLAMEPLANE_KUBECONFIG": str(kubeconfig),
         }
         self.environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
+        if services := os.environ.get(SERVICES_VARIABLE):  # the program runs in the project, we may have been elsewhere
+            self.environment[SERVICES_VARIABLE] = str(Path(services).absolute())
 
-    def up(self, cluster: str, say: Say) -> None:
-        """`pulumi up` with the policy pack. `cluster` identifies it: the state of another one is forgotten."""
+    def select(self, cluster: str, say: Say) -> None:
+        """Make or find the stack. `cluster` identifies it: the state of another one is forgotten."""
         self._prepare(cluster)
         with self._settings_kept():
             self._run(["stack", "select", "--create", self.stack], say)
-            arguments = ["up", "--yes", "--skip-preview", "--suppress-progress", f"--stack={self.stack}"]
-            arguments.append("--policy-pack=policies")
-            self._run(arguments, say)
+
+    def members(self) -> dict[Key, Object]:
+        """What the stack's state says of the Kubernetes objects on the cluster: the inputs they were made from.
+
+        What of it the program no longer declares, `pulumi up` deletes.
+        """
+        with self._settings_kept():
+            exported = self._output(["stack", "export", f"--stack={self.stack}"])
+        resources = json.loads(exported)["deployment"].get("resources") or []
+        objects = [
+            resource["inputs"]
+            for resource in resources
+            if resource["type"].startswith("kubernetes:") and resource.get("custom") and not resource.get("delete")
+        ]
+        return {key(item): item for item in objects}
+
+    def up(self, say: Say, force: bool = False) -> None:
+        """`pulumi up` with the policy pack.
+
+        With `force`, fields that someone else changed are taken back: found by a refresh, since the engine compares
+        with its state, and written over the other field manager, as the provider's own setting has it.
+        """
+        arguments = ["up", "--yes", "--skip-preview", "--suppress-progress", f"--stack={self.stack}"]
+        arguments.append("--policy-pack=policies")
+        if force:
+            arguments.append("--refresh")
+        with self._settings_kept():
+            self._run(arguments, say, {PATCH_FORCE: "true"} if force else {})
 
     def _prepare(self, cluster: str) -> None:
         known = self.state / "cluster"
@@ -76,13 +109,32 @@ class Engine:
             if file.read_bytes() != before:
                 file.write_bytes(before)
 
-    def _run(self, arguments: list[str], say: Say) -> None:
-        """Run pulumi and pass on what it prints, line by line; of each object the end alone, and what went wrong."""
-        command = [str(self.pulumi), *arguments, "--non-interactive", "--color=never"]
-        with subprocess.Popen(
-            command,
+    def _command(self, arguments: list[str]) -> list[str]:
+        return [str(self.pulumi), *arguments, "--non-interactive", "--color=never"]
+
+    def _output(self, arguments: list[str]) -> str:
+        """What pulumi prints, for reading."""
+        done = subprocess.run(
+            self._command(arguments),
             cwd=self.root,
             env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = [line for line in done.stderr.splitlines() if line.strip()]
+            message = f"`pulumi {' '.join(arguments[:2])}` ended with code {done.returncode}:"
+            raise Problem("LOC009", message, "correct what it names and run it again", said[-15:])
+        return done.stdout
+
+    def _run(self, arguments: list[str], say: Say, more: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Run pulumi and pass on what it prints, line by line; of each object the end alone, and what went wrong."""
+        with subprocess.Popen(
+            self._command(arguments),
+            cwd=self.root,
+            env={**self.environment, **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

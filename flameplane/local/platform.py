@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flameplane.local import applyset, check, engine, images, secrets, target
+from flameplane.local import applyset, check, engine, images, prune, secrets, target
 from flameplane.local.apply import Apply, remove
 from flameplane.local.choice import Choice
 from flameplane.local.engine import Engine
@@ -56,8 +56,7 @@ def up(root: Path, options: Options, write: Say) -> None:
                 steps.say("not loaded: the nodes of an existing cluster are not ours to write to")
         with steps.step("apply"):
             if pulumi := _pulumi(root, options, kubectl, steps.say):
-                make_folders(choice, desired)
-                _apply_with_pulumi(pulumi, kubectl, settings, steps.say)
+                _apply_with_pulumi(pulumi, kubectl, desired, settings, options, steps.say)
             else:
                 _apply(kubectl, desired, settings, options, steps.say)
         with steps.step("wait until everything that can run is Ready"):
@@ -143,8 +142,13 @@ def _apply(kubectl: Kubectl, desired: list[Object], settings: Settings, options:
     say(str(apply.changes))
 
 
-def _apply_with_pulumi(pulumi: Engine, kubectl: Kubectl, settings: Settings, say: Say) -> None:
+def _apply_with_pulumi(  # noqa: PLR0917
+    pulumi: Engine, kubectl: Kubectl, desired: list[Object], settings: Settings, options: Options, say: Say
+) -> None:
     """`pulumi up` waits for workloads that wait for the Secret, whose namespace it makes first: so both at once."""
+    pulumi.select(target.identity(kubectl), say)
+    prune.guard(desired, pulumi.members(), options.yes_prune)
+    make_folders(options.choice, desired)
     stop = threading.Event()
     problems: list[Problem] = []
 
@@ -160,7 +164,7 @@ def _apply_with_pulumi(pulumi: Engine, kubectl: Kubectl, settings: Settings, say
     maker = threading.Thread(target=make, name="secrets", daemon=True)
     maker.start()
     try:
-        pulumi.up(target.identity(kubectl), say)
+        pulumi.up(say, options.force_conflicts)
     finally:
         stop.set()
         maker.join()

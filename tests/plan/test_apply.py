@@ -5,7 +5,6 @@ by tests/cluster/test_apply_*.py.
 """
 
 import json
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,18 +64,6 @@ def test_every_namespace_has_a_set_and_its_id_is_what_kubectl_computes() -> None
     assert applyset.set_of(key(cluster_object("Namespace", "payments"))) == "cluster"
     # As kubectl 1.36.3 accepts it on the parent object; it refuses any other value.
     assert applyset.identity("cluster") == "applyset-d92X_mjGpYqP4QIzeczr7cw553XUxTlMXcOcpC3YcRQ-v1"
-
-
-@pytest.mark.parametrize(("gone", "refused"), [(0, False), (2, False), (3, True), (10, True)])
-def test_more_than_a_fifth_is_not_removed_unasked(gone: int, refused: bool) -> None:
-    objects = [config_map(f"c{i}") for i in range(10)]
-    members = {key(item): item for item in objects}
-    if refused:
-        with pytest.raises(Problem) as raised:
-            changes.guard_prune(objects[gone:], members, yes_prune=False)
-        assert raised.value.ident == "LOC004"
-        assert "ConfigMap a/c0" in raised.value.details
-    assert len(changes.guard_prune(objects[gone:], members, yes_prune=True)) == gone
 
 
 def test_changes_are_told_from_what_every_write_touches() -> None:
@@ -325,32 +312,3 @@ def test_pods_of_an_earlier_build_are_told_by_the_digest(tmp_path: Path) -> None
     assert not images._stale(running(f"sha256:{now}"), ids)
     assert images._stale(running(f"sha256:{'0' * 64}"), ids)
     assert not images._stale(running(""), ids)  # not started yet
-
-
-def test_the_passphrase_is_the_users_alone_and_the_settings_stay_as_they_were(tmp_path: Path) -> None:
-    from flameplane.local.engine import Engine  # noqa: PLC0415
-
-    (tmp_path / "stacks").mkdir()
-    settings = tmp_path / "stacks/Pulumi.local.yaml"
-    settings.write_text("config: {}\n")
-    pulumi = tmp_path / "pulumi"
-    # As the real one does: the salt of the passphrase goes into the settings file.
-    pulumi.write_text(f'#!/bin/sh\necho "$PULUMI_BACKEND_URL $@" >> {tmp_path}/calls\necho salt >> {settings}\n')
-    pulumi.chmod(0o755)
-    said: list[str] = []
-    engine = Engine(pulumi, tmp_path, tmp_path / "cache", tmp_path / "kubeconfig")
-    engine.up("one", said.append)
-    assert settings.read_text() == "config: {}\n"
-    passphrase = tmp_path / "cache/pulumi-state/passphrase"
-    assert stat.S_IMODE(passphrase.stat().st_mode) == 0o600
-    select, up = (tmp_path / "calls").read_text().splitlines()
-    assert select.startswith(f"file://{tmp_path}/cache/pulumi-state stack select --create local")
-    assert "--policy-pack=policies" in up
-    assert "--non-interactive" in up
-    first = passphrase.read_text()
-    assert first not in (tmp_path / "calls").read_text()
-
-    engine.up("one", said.append)
-    assert passphrase.read_text() == first
-    engine.up("another", said.append)  # its state would say that everything is there already
-    assert passphrase.read_text() != first
