@@ -125,7 +125,7 @@ def _findings(page: Page) -> str:
         lines = "\n".join(f"- {f.id}: {md(f.message)}" for f in found.fixed[:_FINDINGS])
         parts.append(_folded(f"{_many(len(found.fixed))} fixed", lines))
     if waived:
-        lines = "\n".join(f"- {_rule(f)}: {md(f.message)}<br>waived {md(f.waived)}" for f in waived[:_FINDINGS])
+        lines = "\n".join(f"- {_rule(f)}: {md(f.message)}{_at(f)}<br>waived {md(f.waived)}" for f in waived[:_FINDINGS])
         parts.append(_folded(f"{_many(len(waived))} waived", lines))
     return "\n\n".join(parts)
 
@@ -271,6 +271,10 @@ def _code(text: str) -> str:
 
 def _link(at: Location) -> str:
     return f"[{md(f'{at.file}:{at.line}')}]({_address(at)})"
+
+
+def _at(finding: Finding) -> str:
+    return f" · {_link(finding.location)}" if finding.location else ""
 
 
 def _address(at: Location) -> str:
