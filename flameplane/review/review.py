@@ -84,7 +84,7 @@ def side_of(base: Base, stack: str) -> Side:
         text = f"{base.ref} has no stack {stack}: all of it is new"
         return Side(root, loaded, None, settings.sources, None, [], text, absent=True)
     if loaded.catalog is None or settings.settings is None:
-        text = f"what {base.ref} declares has {len(found)} findings by today's schemas, the first: {found[0].message}"
+        text = f"what {base.ref} declares is refused by today's schemas, first: {found[0].message}"
         side = Side(root, loaded, settings.settings, settings.sources, problem=text)
     try:
         recording = record(root, stack)

@@ -23,7 +23,7 @@ from flameplane.review.objects import object_changes
 from flameplane.review.openings import openings
 from flameplane.review.post import MARKER
 from flameplane.review.redact import Redactor
-from flameplane.review.review import Review, Side, review
+from flameplane.review.review import Review, Side, review, side_of
 from flameplane.review.text import as_lines
 from flameplane.review.waivers import waiver_changes
 
@@ -313,3 +313,25 @@ def test_nothing_changes(root: Path, project: Path) -> None:
     assert found.nothing
     assert "Nothing changes here against `main`." in as_markdown(page(root, found, []))
     assert "  none in this environment" in as_lines(found)
+
+
+def test_base_that_cannot_be_compared_in_full(root: Path, project: Path) -> None:
+    """No such environment, no program, declarations that today's schemas refuse: said, never a failure."""
+    base = Base("main", "ab" * 20, project)
+    without_program = side_of(base, "prod")
+    assert without_program.recording is None
+    assert "main: there is no program" in without_program.problem
+    replaced(project, "services/payments/checkout/service.yaml", "sampleRateHz: 99", "sampleRateHz: 199")
+    assert "is refused by today's schemas, first: " in side_of(base, "prod").problem
+    (project / "stacks" / "Pulumi.prod.yaml").unlink()
+    absent = side_of(base, "prod")
+    assert (absent.absent, absent.problem) == (True, "main has no stack prod: all of it is new")
+    settings = load_settings(root, "prod")
+    made = recording(role("get"))
+    after = Side(root, load(root), settings.settings, settings.sources, made, [Finding("FP001", "error", "x")])
+    found = review(base, absent, after, "prod", TODAY)
+    assert [o.state for o in found.objects] == ["added"]
+    assert [f.id for f in found.new] == ["FP001"]
+    unjudged = review(base, without_program, after, "prod", TODAY)
+    assert (unjudged.objects, unjudged.new, [f.id for f in unjudged.before]) == ((), (), ["FP001"])
+    assert "not everything could be compared" in "\n".join(as_lines(unjudged))
