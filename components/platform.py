@@ -21,6 +21,7 @@ from components.grafana_server import GrafanaServer, GrafanaServerArgs
 from components.language_agents import LanguageAgents, LanguageAgentsArgs
 from components.node_agent import NodeAgent, NodeAgentArgs
 from components.object_storage import ObjectStorage, ObjectStorageArgs
+from components.platform_guard import PlatformGuard
 from components.pods import Images
 from components.pyroscope import Pyroscope, PyroscopeArgs
 from components.pyroscope_certificates import Certificates, CertificatesArgs
@@ -61,6 +62,8 @@ class Platform(pulumi.ComponentResource):
         foundation = Foundation(
             "foundation", FoundationArgs(catalog), pulumi.ResourceOptions(parent=self, provider=provider)
         )
+
+        PlatformGuard("platform-guard", pulumi.ResourceOptions(parent=self, provider=provider))
 
         def inside(namespace: str, *others: pulumi.Resource) -> pulumi.ResourceOptions:
             after = [foundation.namespaces[namespace], *others]

@@ -158,3 +158,11 @@ EXPORT_FORMATS: Final = ("pprof", "tree", "dot")
 GRANT_DAYS: Final = 14  # how long a grant to export may hold
 # The JFR events that hold stacks and no values; all others are off.
 JFR_EVENTS: Final = ("jdk.ExecutionSample", "jdk.ObjectAllocationSample")
+
+# -- ways into a pod past the gateway ----------------------------------------------------------------------------------
+# Subresources that the admission policies refuse in the platform's namespaces, and rule FP017 in every Role.
+PAST_THE_GATEWAY: Final = ("pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "services/proxy")
+INTO_A_POD: Final = "pods/ephemeralcontainers"
+BREAK_GLASS_GROUP: Final = "flameplane-break-glass"  # empty, but for the hours of an incident; its use is audited
+# Who makes pods, and who makes those: everything else was made by hand.
+POD_OWNERS: Final = ("DaemonSet", "Job", "ReplicaSet", "StatefulSet")

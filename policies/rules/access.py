@@ -5,7 +5,15 @@ from typing import Any, Final
 
 from policies.objects import WORKLOADS, at, breaks, containers, items, name, namespace, pod, texts, whole
 from policies.rule import Manifest, Rule, Violation
-from schemas.allowed import AGENT_NAMESPACE, API_CLIENTS, NAMESPACES, TOKEN_AUDIENCES, TOKEN_SECONDS
+from schemas.allowed import (
+    AGENT_NAMESPACE,
+    API_CLIENTS,
+    INTO_A_POD,
+    NAMESPACES,
+    PAST_THE_GATEWAY,
+    TOKEN_AUDIENCES,
+    TOKEN_SECONDS,
+)
 
 ROLES: Final = ("Role", "ClusterRole")
 BINDINGS: Final = ("RoleBinding", "ClusterRoleBinding")
@@ -13,12 +21,8 @@ READ: Final = ("get", "list", "watch")
 # Resources that nobody of the platform may touch, and what each would give away.
 FORBIDDEN: Final = {
     "secrets": "every credential of the namespace",
-    "pods/exec": "a shell in any pod",
-    "pods/attach": "the terminal of any pod",
-    "pods/portforward": "a way past the gateway",
-    "pods/proxy": "a way past the gateway",
-    "services/proxy": "a way past the gateway",
-    "pods/ephemeralcontainers": "the memory of any pod",
+    **dict.fromkeys(PAST_THE_GATEWAY, "a way past the gateway"),
+    INTO_A_POD: "the memory of any pod",
     "nodes/proxy": "the kubelet, and with it every pod",
     "serviceaccounts/token": "the identity of any other program",
     "certificatesigningrequests": "a certificate for anybody",

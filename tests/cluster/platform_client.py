@@ -92,8 +92,8 @@ class Platform:
         stored: Object = json.loads(result.out)
         return stored["items"][0] if stored["kind"] == "List" else stored
 
-    def replace_raw(self, path: str, item: Object) -> Result:
+    def replace_raw(self, path: str, item: Object, *arguments: str) -> Result:
         """PUT an object to a path of the API, which may fail."""
-        command = [*self.kubectl.command, "replace", f"--raw={path}", "--filename=-"]
+        command = [*self.kubectl.command, *arguments, "replace", f"--raw={path}", "--filename=-"]
         done = subprocess.run(command, input=json.dumps(item), capture_output=True, text=True, check=False)
         return Result(done.returncode == 0, done.stdout, done.stderr)

@@ -14,7 +14,7 @@ from environments import Environment
 from platform_client import Platform
 
 from flameplane.local.kubectl import Object
-from schemas.allowed import AGENT_CAPABILITIES, AGENT_NAMESPACE
+from schemas.allowed import AGENT_CAPABILITIES, AGENT_NAMESPACE, BREAK_GLASS_GROUP
 
 GUARD = "flameplane-node-guard"
 Change = Callable[[dict[str, Any]], Any]  # of a pod's spec
@@ -28,7 +28,9 @@ def agent_pod(platform: Platform) -> Object:
     """A pod as the DaemonSet controller makes it."""
     daemon_set = platform.get("daemonset", "flameplane-node", f"--namespace={AGENT_NAMESPACE}")
     template = daemon_set["spec"]["template"]
-    metadata = {**template["metadata"], "name": "tried", "namespace": AGENT_NAMESPACE}
+    owner = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "flameplane-node", "controller": True}
+    owner["uid"] = daemon_set["metadata"]["uid"]  # pods without a controller are refused by another guard
+    metadata = {**template["metadata"], "name": "tried", "namespace": AGENT_NAMESPACE, "ownerReferences": [owner]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
@@ -118,7 +120,9 @@ def test_no_container_is_put_into_a_running_agent(platform: Platform, agent_pod:
         {"name": "debugger", "image": container(agent_pod["spec"], "agent")["image"]}
     ]
     path = f"/api/v1/namespaces/{AGENT_NAMESPACE}/pods/{name}/ephemeralcontainers?dryRun=All"
-    result = platform.replace_raw(path, running)
+    # As one who may everywhere else in the platform (components/platform_guard.py): here nobody may.
+    incident = ("--as=jane", f"--as-group={BREAK_GLASS_GROUP}", "--as-group=system:masters")
+    result = platform.replace_raw(path, running, *incident)
     assert not result.ok
     assert f"ValidatingAdmissionPolicy '{GUARD}'" in result.err
     assert "ephemeral" in result.err

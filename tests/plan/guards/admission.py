@@ -13,10 +13,11 @@ import yaml
 from guards.stack import Guard, Stack
 from policies.objects import at, label, name
 from policies.rule import Manifest
-from schemas.allowed import AGENT_NAMESPACE, INJECTED_LANGUAGES, SYSTEM_NAMESPACE
+from schemas.allowed import AGENT_NAMESPACE, INJECTED_LANGUAGES, NAMESPACES, SYSTEM_NAMESPACE
 
 REVIEWED = Path(__file__).parents[1] / "reviewed" / "admission"
 GUARD = "flameplane-node-guard"
+PLATFORM_GUARDS = ("flameplane-access-guard", "flameplane-namespace-guard", "flameplane-workload-guard")
 NAMESPACE = "kubernetes.io/metadata.name"
 POLICIES = ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
 
@@ -24,7 +25,7 @@ POLICIES = ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
 def policies_are_as_reviewed(stack: Stack) -> Iterator[str]:
     found = {name(m): reviewable(m, stack) for m in stack.of(*POLICIES)}
     for expected in sorted(
-        {GUARD, *(f"flameplane-inject-{language}" for language in INJECTED_LANGUAGES)} | found.keys()
+        {GUARD, *PLATFORM_GUARDS, *(f"flameplane-inject-{language}" for language in INJECTED_LANGUAGES)} | found.keys()
     ):
         file = REVIEWED / f"{expected}.yaml"
         if expected not in found:
@@ -43,13 +44,17 @@ def reviewable(manifest: Manifest, stack: Stack) -> dict[str, Any]:
     return {"kind": manifest["kind"], "spec": json.loads(text)}
 
 
-def agent_guard_is_bound(stack: Stack) -> Iterator[str]:
-    """It refuses (Deny) and leaves a trace (Audit), for every pod of the agent's namespace and with no exception."""
-    selector = {"namespaceSelector": {"matchLabels": {NAMESPACE: AGENT_NAMESPACE}}}
-    expected = {"policyName": GUARD, "validationActions": ["Deny", "Audit"], "matchResources": selector}
-    found = [m["spec"] for m in stack.of("ValidatingAdmissionPolicyBinding")]
-    if found != [expected]:
-        yield f"{GUARD} is bound by {found}"
+def guards_are_bound(stack: Stack) -> Iterator[str]:
+    """They refuse (Deny) and leave a trace (Audit), in every namespace that they are about and with no exception."""
+    one = {"namespaceSelector": {"matchLabels": {NAMESPACE: AGENT_NAMESPACE}}}
+    all_of_them = {"key": NAMESPACE, "operator": "In", "values": list(NAMESPACES)}
+    every = {"namespaceSelector": {"matchExpressions": [all_of_them]}}
+    expected = {guard: {"policyName": guard, "matchResources": every} for guard in PLATFORM_GUARDS}
+    expected[GUARD] = {"policyName": GUARD, "matchResources": one}
+    found = {name(m): m["spec"] for m in stack.of("ValidatingAdmissionPolicyBinding")}
+    for guard in sorted(expected.keys() | found.keys()):
+        if found.get(guard) != {**expected.get(guard, {}), "validationActions": ["Deny", "Audit"]}:
+            yield f"{guard} is bound by {found.get(guard)}"
 
 
 ANCHOR = {
@@ -107,7 +112,7 @@ def java_agents_hide_secrets(stack: Stack) -> Iterator[str]:
 
 GUARDS = (
     Guard(policies_are_as_reviewed, POLICIES),
-    Guard(agent_guard_is_bound, ("ValidatingAdmissionPolicyBinding",)),
+    Guard(guards_are_bound, ("ValidatingAdmissionPolicyBinding",)),
     Guard(injection_reaches_declared_pods_only, ("MutatingAdmissionPolicyBinding",)),
     Guard(java_agents_hide_secrets, ("ConfigMap",)),
 )
