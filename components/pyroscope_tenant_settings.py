@@ -4,7 +4,6 @@ import pulumi
 from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
-from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
 from components import network
 from components import pyroscope_network as peers
@@ -19,7 +18,8 @@ GRACE = 30  # seconds
 class TenantSettings(Part):
     """One replica: it writes one object as a whole, and two would overwrite each other.
 
-    Limits: while it restarts, settings cannot be read from it; profiles and queries do not need it.
+    Limits: a drain may take it at any time, so it has no disruption budget; while it restarts, settings cannot be read
+    from it. Profiles and queries do not need it.
     """
 
     def __init__(self, name: str, args: PartArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -44,16 +44,6 @@ class TenantSettings(Part):
                 "policy_types": ["Ingress", "Egress"],
                 "ingress": [network.from_(peers.gateway(), HTTP_PORT), peers.from_prometheus(args.settings)],
                 "egress": peers.to_storage(args.settings.backend.object_storage),
-            },
-            opts=self.options(),
-        )
-        PodDisruptionBudget(
-            f"{BACKEND_NAMESPACE}/{self.app}",
-            metadata=self.metadata(self.app, BACKEND_NAMESPACE),
-            spec={
-                "max_unavailable": 1,
-                "unhealthy_pod_eviction_policy": "AlwaysAllow",
-                "selector": {"match_labels": self.selector},
             },
             opts=self.options(),
         )

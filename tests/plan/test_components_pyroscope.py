@@ -65,7 +65,7 @@ def test_it_survives_the_loss_of_a_replica(prod: Objects, role: str) -> None:
     assert workload(prod, role)["spec"]["replicas"] >= HA[role]
 
 
-@pytest.mark.parametrize("role", (*ROLES, "tenant-settings"))
+@pytest.mark.parametrize("role", ROLES)
 def test_a_drain_takes_one_replica_at_a_time(prod: Objects, role: str) -> None:
     budget = prod[f"PodDisruptionBudget {SPACE}/pyroscope-{role}"]["spec"]
     assert budget["maxUnavailable"] == 1

@@ -3,7 +3,8 @@
 Computed from the architecture that the settings name, without a look at the components.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from guards.stack import Guard, Stack
 from policies.objects import at, containers, documents, items, label, name, namespace, pod
@@ -139,7 +140,27 @@ def backend_asks_for_certificates(stack: Stack) -> Iterator[str]:
             yield f"config.yaml: {client} takes a certificate of {grpc.get('tls_server_name')}"
 
 
+def certificates_are_those_of_the_platform(stack: Stack) -> Iterator[str]:
+    """Made by the CA that the settings name, each for its end of a call; none of them can sign others."""
+    tls = stack.settings.backend.tls
+    if tls is None or tls.issuer is None:
+        return
+    issuer = {"name": tls.issuer, "kind": "ClusterIssuer", "group": "cert-manager.io"}
+    ends = {
+        (BACKEND_NAMESPACE, "pyroscope-tls"): ["client auth", "digital signature", "server auth"],
+        (ACCESS_NAMESPACE, "gateway-backend-tls"): ["client auth", "digital signature"],
+    }
+    for (where, called), usages in ends.items():
+        spec: Mapping[str, Any] = next((m["spec"] for m in stack.named("Certificate", where, called)), {})
+        found = (spec.get("secretName"), spec.get("issuerRef"), sorted(items(spec.get("usages"))), spec.get("isCA"))
+        if found != (called, issuer, usages, None):
+            yield f"Certificate {where}/{called}: {found}"
+        if any(not str(one).endswith(f".{where}.svc") for one in items(spec.get("dnsNames"))):
+            yield f"Certificate {where}/{called} is for {spec.get('dnsNames')}"
+
+
 GUARDS = (
+    Guard(certificates_are_those_of_the_platform, ("Certificate",)),
     Guard(backend_is_started_as_listed, ("StatefulSet", "Deployment")),
     Guard(metastores_are_three_and_apart, ("StatefulSet",)),
     Guard(backend_asks_for_certificates, ("ConfigMap",)),

@@ -9,6 +9,7 @@ from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, BACKEND_NAMESPACE
 POD_SECURITY = "pod-security.kubernetes.io/"
 NAMESPACED = (
     *WORKLOADS,
+    "Certificate",
     "ConfigMap",
     "Service",
     "ServiceAccount",
