@@ -14,6 +14,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
+
+import yaml
 
 from flameplane.local.kubectl import Object
 from flameplane.local.objects import Key, key
@@ -23,6 +26,8 @@ from flameplane.local.steps import Say
 STATE = "pulumi-state"  # folder in the cache
 SERVICES_VARIABLE = "FLAMEPLANE_SERVICES"
 PATCH_FORCE = "PULUMI_K8S_ENABLE_PATCH_FORCE"  # read by pulumi-kubernetes 3.23.1 and later
+SALT = "encryptionsalt"
+SALT_LINE = re.compile(rb"^encryptionsalt:.*\n?", re.MULTILINE)
 UNDER_WAY = re.compile(r"\s*[-+~]+\s+\S+ \S+ (creating|updating|deleting|replacing)\b(?!.*\b(error|warning):)")
 
 
@@ -101,13 +106,15 @@ class Engine:
 
     @contextmanager
     def _settings_kept(self) -> Iterator[None]:
+        """Take the salt out of the settings again; what somebody wrote there meanwhile stays."""
         file = self.root / "stacks" / f"Pulumi.{self.stack}.yaml"
         before = file.read_bytes()
         try:
             yield
         finally:
-            if file.read_bytes() != before:
-                file.write_bytes(before)
+            after = file.read_bytes()
+            if after != before:
+                file.write_bytes(before if _settings(after) == _settings(before) else SALT_LINE.sub(b"", after))
 
     def _command(self, arguments: list[str]) -> list[str]:
         return [str(self.pulumi), *arguments, "--non-interactive", "--color=never"]
@@ -150,3 +157,12 @@ class Engine:
                 f"`pulumi {arguments[0]}` ended with code {process.returncode}; what it printed is above.",
                 "correct what it names and run it again, or use --without-pulumi",
             )
+
+
+def _settings(data: bytes) -> Any:
+    """What a settings file says beside the salt; what is no YAML is told by others."""
+    try:
+        document = yaml.safe_load(data)
+    except (yaml.YAMLError, ValueError):
+        return data
+    return {k: v for k, v in document.items() if k != SALT} if isinstance(document, dict) else document

@@ -20,7 +20,7 @@ from flameplane.local.steps import Say
 PULUMI = """\
 #!/bin/sh
 echo "$PULUMI_BACKEND_URL $PULUMI_K8S_ENABLE_PATCH_FORCE| $FLAMEPLANE_SERVICES| $@" >> {folder}/calls
-echo salt >> {folder}/stacks/Pulumi.local.yaml  # as the real one: the salt of the passphrase goes into the settings
+echo 'encryptionsalt: v1:abc=' >> {folder}/stacks/Pulumi.local.yaml  # as the real one does
 case "$*" in *export*) cat {folder}/state ;; esac
 """
 
@@ -81,6 +81,13 @@ def test_the_passphrase_is_the_users_alone_and_the_settings_stay_as_they_were(pu
     assert passphrase.read_text() == first
     pulumi.engine.select("another", said.append)  # its state would say that everything is there already
     assert passphrase.read_text() != first
+
+
+def test_an_edit_of_the_settings_during_a_run_stays(pulumi: Pulumi) -> None:
+    program = pulumi.engine.pulumi
+    program.write_text(program.read_text() + f"sed -i 's/config: .*/config: {{edited: 1}}/' {pulumi.settings}\n")
+    pulumi.engine.up(print)
+    assert pulumi.settings.read_text() == "config: {edited: 1}\n"
 
 
 def test_the_state_tells_what_is_there(pulumi: Pulumi) -> None:
