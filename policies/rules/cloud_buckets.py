@@ -78,6 +78,10 @@ def _opened(cloud: Cloud, statement: Statement) -> Iterator[str]:
         return
     if effect != "Allow":
         yield f"has Effect {effect}; valid: Allow, Deny"
+    if services := [w for kind, w in principals(statement) if kind == "Service"]:
+        wild = [a for a in (*listed(statement.get("Action")), *listed(statement.get("NotAction"))) if "*" in a]
+        if wild or "NotAction" in statement:
+            yield f"lets {services[0]} do {', '.join(wild) or 'everything but something'}: name the actions"
     if "NotPrincipal" in statement:
         yield "allows everybody but some (NotPrincipal): name who may"
     for kind, who in principals(statement):

@@ -16,7 +16,7 @@ from policies.cloud import (
     clouds,
     policy,
 )
-from policies.iam import answer, like, listed, statements
+from policies.iam import account_of, answer, like, listed, principals, statements
 from policies.objects import at, items
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
@@ -118,12 +118,26 @@ def _use(cloud: Cloud, key: Manifest) -> Iterator[Violation]:
             yield breaks(key, f"allows {wild[0]} in statement {statement.get('Sid', '?')}: name the actions")
         elif statement.get("Effect") == "Allow" and (never := [n for n in NEVER if any(like(a, n) for a in actions)]):
             yield breaks(key, f"allows {never[0]} in statement {statement.get('Sid', '?')}: nobody needs it")
-    request = {
-        f: cloud.request(f, "*", {"kms:viaservice": f"s3.{cloud.said('cloud.region')}.amazonaws.com"}) for f in KEY_USE
-    }
-    for action, asked in request.items():
-        if answer(policy(key), asked) == "allow":
+    through_s3 = {"kms:viaservice": f"s3.{cloud.said('cloud.region')}.amazonaws.com"}
+    for action in KEY_USE:
+        if answer(policy(key), cloud.request(action, "*", through_s3)) == "allow":
             yield breaks(key, f"lets any role of the account do {action}: name the roles that need it")
+    yield from _beside_s3(cloud, key)
+
+
+def _beside_s3(cloud: Cloud, key: Manifest) -> Iterator[Violation]:
+    """Who may use the key of a bucket may so through S3, for that bucket's objects: stolen ciphertext stays that."""
+    context = "kms:encryptioncontext:aws:s3:arn"
+    elsewhere = {"kms:viaservice": f"s3.{cloud.said('cloud.region')}.amazonaws.com", context: "arn:aws:s3:::other"}
+    buckets = [bucket_arn(b) for b in cloud.of(BUCKET)]
+    for role in sorted({w for s in statements(policy(key)) for k, w in principals(s) if k == "AWS" and ":role/" in w}):
+        account = {"aws:principalaccount": account_of(role)}
+        for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+            direct = (cloud.request(action, "*", {**account, context: arn}, role=role) for arn in buckets)
+            if any(answer(policy(key), request) == "allow" for request in direct):
+                yield breaks(key, f"lets {role} do {action} past S3: a condition on kms:ViaService is missing")
+            if answer(policy(key), cloud.request(action, "*", {**account, **elsewhere}, role=role)) == "allow":
+                yield breaks(key, f"lets {role} do {action} for any bucket: no condition on the encryption context")
 
 
 RULES: Final = (
@@ -146,7 +160,7 @@ RULES: Final = (
         "protection but a risk.",
         remediation=f"Rotation each {ROTATION_DAYS} days or more often, {DELETION_DAYS} days before deletion, a key "
         "policy that names roles and actions (components/aws/key_policies.py).",
-        kinds=(KEY, SETTINGS),
+        kinds=(BUCKET, KEY, SETTINGS),
         check=_keys,
         scope="stack",
         waivable=False,

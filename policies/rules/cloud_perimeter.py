@@ -96,6 +96,13 @@ def _endpoint(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
         ours = [bucket_arn(b) for b in cloud.of(BUCKET)]
         for endpoint in cloud.of(ENDPOINT):
+            for field, wanted in (("vpcId", "cloud.vpc.id"), ("vpcEndpointType", "cloud.vpc.s3Endpoint.kind")):
+                if str(at(endpoint, "spec", field)).lower() != str(cloud.said(wanted)).lower():
+                    yield breaks(
+                        endpoint, f"has {field} {at(endpoint, 'spec', field)}; the settings say {cloud.said(wanted)}"
+                    )
+            if not str(at(endpoint, "spec", "serviceName")).endswith(".s3"):
+                yield breaks(endpoint, f"leads to {at(endpoint, 'spec', 'serviceName')}, not to S3")
             if not (text := policy(endpoint)):
                 yield breaks(endpoint, "has no policy: whatever is stolen could be carried to any bucket")
                 continue
@@ -119,8 +126,9 @@ def _carried_out(cloud: Cloud, ours: Sequence[str]) -> Iterator[tuple[str, Reque
             f"to {bucket}, which may be read only",
             cloud.request("s3:PutObject", f"arn:aws:s3:::{bucket}/x", elsewhere),
         )
-    for action in ("s3:CreateBucket", "s3:PutBucketPolicy", "s3:ListAllMyBuckets"):
-        yield "that configures S3", cloud.request(action, "arn:aws:s3:::others-of-ours")
+    for action in ("s3:CreateBucket", "s3:PutBucketPolicy", "s3:ListAllMyBuckets", "s3:PutReplicationConfiguration"):
+        for arn in (*ours, "arn:aws:s3:::others-of-ours"):
+            yield "which configures S3", cloud.request(action, arn)
 
 
 _POLICIES: Final = (BUCKET, BUCKET_POLICY, TOPIC_POLICY, SETTINGS)

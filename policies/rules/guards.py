@@ -52,10 +52,12 @@ def _bound(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 
 
 def _judges_pods(binding: Manifest, policies: Sequence[Manifest]) -> bool:
+    """Whether it is about all that a pod asks for: when it is made, and when it is changed."""
+    whole = {"CREATE", "UPDATE"}
     for policy in policies:
         if name(policy) == at(binding, "spec", "policyName"):
             rules = items(at(policy, "spec", "matchConstraints", "resourceRules"))
-            return any("pods" in texts(r.get("resources")) and "CREATE" in texts(r.get("operations")) for r in rules)
+            return any("pods" in texts(r.get("resources")) and whole <= set(texts(r.get("operations"))) for r in rules)
     return False
 
 

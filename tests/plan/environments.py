@@ -1,5 +1,6 @@
 """The project's environments as they are recorded, once per test session: tests of rendered objects share them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from variants import Project
 
 from flameplane import catalog
 from flameplane.plan import manifest, record
+from policies import resources
 from schemas.catalog import Catalog
 from schemas.images import ImagesLock
 from schemas.settings import Settings
@@ -25,21 +27,32 @@ ENVIRONMENTS = {
 
 @dataclass(frozen=True)
 class Environment:
-    """What one environment renders to, and what from."""
+    """What one environment renders to, and what from. ``cloud``: resources beside Kubernetes and the settings, as rules
+    see them (policies/resources.py)."""
 
     name: str
     manifests: tuple[dict[str, Any], ...]
     settings: Settings
     catalog: Catalog
     lock: ImagesLock
+    cloud: tuple[Mapping[str, Any], ...] = ()
 
 
 def rendered(name: str, root: Path, scratch: Path) -> Environment:
     """Record an environment. ``scratch``: where a copy of the project goes if it needs one."""
     stack, locked = ENVIRONMENTS[name]
     project = Project(root, scratch, locked=True).folder if locked else root
-    manifests = tuple(m for resource in record(project, stack).resources if (m := manifest(resource)))
+    recording = record(project, stack)
+    manifests = tuple(m for resource in recording.resources if (m := manifest(resource)))
     settings, declared = catalog.load_settings(root, stack).settings, catalog.load(root).catalog
     assert settings and declared
     lock = ImagesLock.model_validate_json((project / "images.lock").read_text())
-    return Environment(name, manifests, settings, declared, lock)
+    beside = [
+        m
+        for r in recording.resources
+        if r.custom
+        and not r.type.startswith("kubernetes:")
+        and (m := resources.manifest(r.type, r.name, r.inputs, protect=r.protect))
+    ]
+    beside.append(resources.settings(stack, recording.config) or {})
+    return Environment(name, manifests, settings, declared, lock, tuple(beside))

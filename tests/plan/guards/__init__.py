@@ -5,7 +5,7 @@ is a function with a name, and a changed component that breaks one has to change
 reviewed.
 """
 
-from guards import access, admission, backend, configs, grafana, network, places, pods
+from guards import access, admission, backend, cloud, configs, grafana, network, places, pods
 from guards.stack import Guard, Stack
 
 GUARDS: tuple[Guard, ...] = (
@@ -17,6 +17,7 @@ GUARDS: tuple[Guard, ...] = (
     *admission.GUARDS,
     *configs.GUARDS,
     *grafana.GUARDS,
+    *cloud.GUARDS,
 )
 
 __all__ = ["GUARDS", "Guard", "Stack"]

@@ -6,7 +6,7 @@ is decided by what could be changed, not by what would be noticed.
 
 from collections.abc import Iterator
 
-from mutations import admission, cluster, configs, network, pods, rbac
+from mutations import admission, cloud, cluster, configs, network, pods, rbac
 from mutations.edit import Mutation
 from policies.rule import Manifest
 
@@ -17,6 +17,7 @@ GENERATORS = (
     rbac.mutations,
     admission.mutations,
     configs.mutations,
+    cloud.mutations,
 )
 
 
