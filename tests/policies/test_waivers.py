@@ -14,11 +14,12 @@ import yaml
 from corpus import fixtures
 from test_policy_pack import recording
 
+from flameplane.catalog.waivers import check_waivers
 from flameplane.findings import Finding, format_findings
 from flameplane.plan import evaluate
 from policies.rules import RULES
 from policies.waivers import load, waivable
-from schemas.waivers import TEXTS, Problem, read
+from schemas.waivers import FILE, TEXTS, Problem, read
 
 TODAY = date(2026, 11, 22)
 GOOD = {
@@ -115,6 +116,17 @@ def test_the_file_of_the_project_is_sound_and_empty() -> None:
     waivers = load(RULES).file
     assert waivers.problems == ()
     assert waivers.live == (), "the product ships without a waiver"
+
+
+def test_validate_says_the_same_at_the_same_place(tmp_path: Path) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / FILE).write_text(one(approver="@jane", expires="2027-02-21"))
+    found = check_waivers(tmp_path, TODAY)
+    assert [(f.id, f.severity, str(f.location)) for f in found] == [
+        ("WVR004", "error", "policies/waivers.yaml:6:13"),
+        ("WVR006", "error", "policies/waivers.yaml:7:12"),
+    ]
+    assert check_waivers(tmp_path / "policies", TODAY) == [], "without the file nothing is waived"
 
 
 def test_some_rules_cannot_be_waived() -> None:
