@@ -1,8 +1,10 @@
 """What stops a `pulumi preview`, and what does not: broken declarations, changed components, rewritten settings."""
 
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from environments import STACKS
 from workbench import Workbench
 
@@ -20,6 +22,9 @@ def _changed(args):
 pulumi.runtime.register_resource_transform(_changed)
 """
 PRIVILEGED = "args.props['spec']['template']['spec']['containers'][0]['securityContext']['privileged'] = True"
+CAPABILITY = (
+    "args.props['spec']['template']['spec']['containers'][0]['securityContext']['capabilities']['add'].append('SYSLOG')"
+)
 UNKNOWN = "args.props['spec']['template']['spec']['hostNetwork'] = pulumi.Output.from_input(pulumi.UNKNOWN)"
 
 
@@ -33,8 +38,40 @@ def test_a_privileged_agent_is_refused_by_name(bench: Workbench) -> None:
     put_before_program(bench, CHANGED_AGENT.format(change=PRIVILEGED))
     done = bench.run("preview")
     assert done.code != 0
-    assert done.mandatory == {"FP003"}, done.text
-    assert "unprivileged-workloads" in done.text
+    assert done.mandatory == {"FP015"}, done.text
+    assert "never-privileged" in done.text
+
+
+def waive(bench: Workbench, expires: date) -> None:
+    """Let the agent have what rule FP001 refuses."""
+    waiver = {
+        "rule": "FP001",
+        "target": "DaemonSet/flameplane-node/flameplane-node",
+        "reason": "Tried on one cluster, to see what the kernel log says of it.",
+        "owner": "@jane",
+        "approver": "@security",
+        "granted": str(expires - timedelta(30)),
+        "expires": str(expires),
+    }
+    (bench.project / "policies" / "waivers.yaml").write_text(yaml.safe_dump({"waivers": [waiver]}))
+
+
+def test_a_waiver_lets_a_preview_through_and_stays_visible(bench: Workbench) -> None:
+    put_before_program(bench, CHANGED_AGENT.format(change=CAPABILITY))
+    assert bench.run("preview").mandatory == {"FP001"}
+    waive(bench, datetime.now(UTC).date() + timedelta(20))
+    done = bench.run("preview")
+    assert done.code == 0, done.text
+    assert [e["enforcementLevel"] for e in done.of("policyEvent") if e["policyName"] == "FP001-waived"] == ["advisory"]
+    assert "approved by @security" in done.text
+
+
+def test_an_expired_waiver_stops_a_preview(bench: Workbench) -> None:
+    put_before_program(bench, CHANGED_AGENT.format(change=CAPABILITY))
+    waive(bench, datetime.now(UTC).date() - timedelta(2))
+    done = bench.run("preview")
+    assert done.code != 0
+    assert done.mandatory == {"FP001", "WVR005"}, done.text
 
 
 def test_without_the_pack_the_same_change_passes(bench: Workbench) -> None:
