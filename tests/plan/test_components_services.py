@@ -17,7 +17,8 @@ GATEWAY = "ConfigMap flameplane-access/gateway"
 RULES = "PrometheusRule flameplane-system/flameplane-rules"
 OVERRIDES = "ConfigMap flameplane-backend/pyroscope-overrides"
 SCRAPES = "NetworkPolicy flameplane-node/flameplane-node"
-DATASOURCES = "ConfigMap monitoring/flameplane-datasources"
+DATASOURCES = "ConfigMap flameplane-access/flameplane-datasources"
+GRAFANA = "Deployment flameplane-access/grafana"  # starts anew with other data sources
 JOBS = {f"CronJob flameplane-system/flameplane-{name}" for name in ("downsample", "drift", "cost-report")}
 
 
@@ -57,9 +58,12 @@ def test_an_added_service_touches_its_own_and_the_shared_objects_only(
 
 
 def test_a_removed_service_leaves_nothing_behind(project: Project, before: Objects) -> None:
-    project.service("payments", "ledger").unlink()
+    file = project.service("payments", "ledger")
+    file.unlink()
+    file.parent.rmdir()
     after = project.objects()
-    assert touched(before, after) == {CATALOG, AGENTS, GATE, RULES} | own("ledger")
+    # The only service of its team with span profiles: the link to them goes too.
+    assert touched(before, after) == {CATALOG, AGENTS, GATE, RULES, DATASOURCES, GRAFANA} | own("ledger")
     assert not own("ledger") & after.keys()
     assert "ledger" not in str([after[key] for key in (CATALOG, AGENTS, GATE, RULES)])
 
@@ -107,7 +111,7 @@ def test_a_removed_team_takes_its_tenant_along(project: Project, before: Objects
     team.rmdir()
     after = project.objects()
     injected = own("ledger") | own("fraud-scoring")
-    shared = {CATALOG, AGENTS, GATE, GATEWAY, RULES, OVERRIDES, SCRAPES, DATASOURCES}
+    shared = {CATALOG, AGENTS, GATE, GATEWAY, RULES, OVERRIDES, SCRAPES, DATASOURCES, GRAFANA}
     assert touched(before, after) == shared | JOBS | injected
     assert "payments" not in str(list(after.values()))
 
