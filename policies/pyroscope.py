@@ -47,10 +47,12 @@ def flags(manifests: Sequence[Manifest]) -> Iterator[tuple[Container, str, str]]
     for manifest in manifests:
         if manifest.get("kind") in WORKLOADS and namespace(manifest) == BACKEND_NAMESPACE:
             for container in containers(manifest):
-                for argument in (*texts(container.body.get("command")), *texts(container.body.get("args"))):
-                    if argument.startswith("-"):
-                        flag, _, value = argument.lstrip("-").partition("=")
-                        yield container, flag, value
+                words = " ".join((*texts(container.body.get("command")), *texts(container.body.get("args")))).split()
+                for word, following in zip(words, [*words[1:], ""], strict=True):
+                    if word.startswith("-") and word.strip("-"):
+                        flag, equals, value = word.lstrip("-").partition("=")
+                        apart = not equals and not following.startswith("-")
+                        yield container, flag, following if apart else value
 
 
 def retention(file: ConfigFile) -> str:

@@ -109,6 +109,9 @@ def _keys(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 yield breaks(key, f"is for {usage}")
             if policy(key):
                 yield from _use(cloud, key)
+        # What an alias leads to is known only after apply; that there is a key for each is known before.
+        for alias in cloud.of(ALIAS)[len(cloud.of(KEY)) :]:
+            yield breaks(alias, f"may lead nowhere: {len(cloud.of(ALIAS))} aliases, {len(cloud.of(KEY))} keys")
 
 
 def _use(cloud: Cloud, key: Manifest) -> Iterator[Violation]:
@@ -160,7 +163,7 @@ RULES: Final = (
         "protection but a risk.",
         remediation=f"Rotation each {ROTATION_DAYS} days or more often, {DELETION_DAYS} days before deletion, a key "
         "policy that names roles and actions (components/aws/key_policies.py).",
-        kinds=(BUCKET, KEY, SETTINGS),
+        kinds=(ALIAS, BUCKET, KEY, SETTINGS),
         check=_keys,
         scope="stack",
         waivable=False,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -25,6 +25,8 @@ def _locked(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 yield container.breaks(f"waits for its image: {waits_for(image)}")
         elif not LOCKED.match(image) and not LOCAL.match(image):
             yield container.breaks(f"runs {image or 'no image'}, which is not locked: no digest (`...@sha256:...`)")
+        elif why := _not_in_the_lock(image):
+            yield container.breaks(f"runs {image}, which is not locked: {why}")
         if local and pull != "Never":
             yield container.breaks(
                 f"may pull {image} (imagePullPolicy {pull or 'unset'}); use Never: localhost is no registry"
@@ -44,6 +46,16 @@ def _open(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield container.breaks(f"cannot start yet: {waits_for(image)}")
 
 
+def _not_in_the_lock(image: str) -> str | None:
+    """What images.lock says against an image that has a digest; nothing where the lock cannot be read."""
+    base, _, digest = image.partition("@")
+    entries = [e for repository, e in _entries().items() if base.removesuffix(":local").endswith(f"/{repository}")]
+    if _entries() and not entries:
+        return "images.lock has no such image"
+    locked = entries[0].get("digest") if entries else None
+    return f"images.lock has {locked}" if digest and locked and digest != locked else None
+
+
 def is_open(image: str) -> bool:
     """Whether the reference is that of an open entry: the tag ``not-locked``, which no registry serves."""
     return image.endswith(":not-locked")
@@ -57,13 +69,17 @@ def waits_for(image: str) -> str:
     return f"{missing} ({known[0]})" if known else missing
 
 
-@lru_cache(maxsize=1)
 def _lock() -> dict[str, str]:
-    """Repository -> what it is and waits for. Only makes messages better, so a missing file is no failure."""
+    """Repository -> what it is and waits for."""
+    return {repository: str(entry["what"]) for repository, entry in _entries().items()}
+
+
+@lru_cache(maxsize=1)
+def _entries() -> dict[str, dict[str, Any]]:
+    """The entries of images.lock by repository. `validate` says when the file is missing or wrong."""
     if not LOCK_FILE.is_file():
         return {}
-    entries = yaml.safe_load(LOCK_FILE.read_text())["images"].values()
-    return {entry["repository"]: entry["what"] for entry in entries}
+    return {entry["repository"]: entry for entry in yaml.safe_load(LOCK_FILE.read_text())["images"].values()}
 
 
 RULES: Final = (

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from policies.objects import breaks, items, name, namespace
+from policies.objects import WORKLOADS, at, breaks, items, name, namespace, template
 from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import (
     EGRESS_PROXY,
@@ -29,6 +29,10 @@ def _policies(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 "has no default-deny NetworkPolicy (podSelector {}, policyTypes [Ingress, Egress], no rules): "
                 "its pods without a policy of their own are open",
             )
+    declared = {name(m) for m in manifests if m.get("kind") == "Namespace"} & set(NAMESPACES)
+    for workload in (m for m in manifests if m.get("kind") in WORKLOADS and namespace(m) in declared):
+        if not any(namespace(p) == namespace(workload) and _is_about(p, workload) for p in policies):
+            yield breaks(workload, "has no NetworkPolicy of its own: what it talks to is nowhere declared")
     for policy in policies:
         for direction, (rules, peers) in DIRECTIONS.items():
             for rule in items((policy.get("spec") or {}).get(rules)):
@@ -40,6 +44,13 @@ def _denies_all(policy: Manifest) -> bool:
     everyone = not _selects(spec.get("podSelector"))
     both = {str(t) for t in items(spec.get("policyTypes"))} == set(DIRECTIONS)
     return everyone and both and not items(spec.get("ingress")) and not items(spec.get("egress"))
+
+
+def _is_about(policy: Manifest, workload: Manifest) -> bool:
+    """Whether a policy selects the workload's pods by their labels."""
+    wanted = at(policy, "spec", "podSelector", "matchLabels") or {}
+    labels = at(template(workload), "metadata", "labels") or {}
+    return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
 
 
 def _selects(selector: Mapping[str, Any] | None) -> bool:
@@ -107,7 +118,7 @@ RULES: Final = (
         " nothing, both ways.",
         remediation="Keep `default-deny` in each namespace of the platform, and open what is used with the functions "
         "of components/network.py: one peer, its ports.",
-        kinds=("Namespace", "NetworkPolicy"),
+        kinds=("Namespace", "NetworkPolicy", *WORKLOADS),
         check=_policies,
         scope="stack",
     ),

@@ -16,6 +16,7 @@ NAMESPACED = (
     "Role",
     "RoleBinding",
     "NetworkPolicy",
+    "PersistentVolumeClaim",
     "PodDisruptionBudget",
     "PrometheusRule",
     "PodMonitor",
