@@ -1,7 +1,7 @@
 """`flameplane local up` on a real API server: what is declared is there, nothing is touched twice, everything is valid.
 
 Strict validation of prod's objects is the API server's, not EKS's, and says nothing about controllers that exist only
-there (no load balancer, no Prometheus operator: its types are taken from its published CRDs).
+there (no load balancer, no Prometheus operator, no cert-manager: their types are taken from their published CRDs).
 """
 
 import base64
@@ -23,10 +23,23 @@ from flameplane.local.objects import key
 from local import cache, golang
 
 SECOND_RUN = 60  # seconds at most; the promise of `make up`
-OPERATOR = "github.com/prometheus-operator/prometheus-operator"
-OPERATOR_VERSION = "v0.85.0"
-OPERATOR_SUM = "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="  # as the Go checksum database has it
-OPERATOR_CRDS = "example/prometheus-operator-crd"
+# Go modules that publish CRDs: version, sum as the Go checksum database has it, and the files.
+PUBLISHED = {
+    "github.com/prometheus-operator/prometheus-operator": (
+        "v0.85.0",
+        "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+        [
+            f"example/prometheus-operator-crd/monitoring.coreos.com_{name}.yaml"
+            for name in ("prometheusrules", "podmonitors")
+        ],
+    ),
+    "github.com/cert-manager/cert-manager": (
+        "v1.19.1",
+        "h1:Txh8L/nLWTDcb7ZnXuXbTe15BxQnLbLirXmbNk0fGgY=",
+        ["deploy/crds/cert-manager.io_certificates.yaml"],
+    ),
+}
+OF_OPERATORS = ("monitoring.coreos.com/", "cert-manager.io/")
 
 
 def test_every_declared_object_is_there(platform: Platform, environment_of: Callable[[str], Environment]) -> None:
@@ -67,9 +80,9 @@ def test_no_key_is_ever_printed(platform: Platform) -> None:
 
 @pytest.fixture(scope="module")
 def operator_types(platform: Platform) -> Iterator[str]:
-    """The Prometheus operator's types, from its Go module; the reason when it cannot be had."""
+    """Types of operators, from their Go modules; the reason when one cannot be had."""
     try:
-        definitions = operator_definitions(platform.root)
+        definitions = [found for module in PUBLISHED for found in operator_definitions(platform.root, module)]
     except OSError as error:
         yield str(error)
         return
@@ -81,12 +94,13 @@ def operator_types(platform: Platform) -> Iterator[str]:
     platform.call("delete", "--wait", objects=definitions)
 
 
-def operator_definitions(root: Path) -> list[Object]:
-    """CRDs of PrometheusRule and PodMonitor as published, checked against a pinned hash."""
+def operator_definitions(root: Path, name: str) -> list[Object]:
+    """CRDs as published in a module, checked against a pinned hash."""
+    version, checksum, files = PUBLISHED[name]
     go = golang.toolchain(root / "local/kube").program
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [go, "mod", "download", "-json", f"{OPERATOR}@{OPERATOR_VERSION}"],
+            [go, "mod", "download", "-json", f"{name}@{version}"],
             cwd=folder,
             env=golang._environment(cache.root() / "go"),
             capture_output=True,
@@ -94,14 +108,10 @@ def operator_definitions(root: Path) -> list[Object]:
             check=False,
         )
     if done.returncode:
-        raise OSError(f"{OPERATOR} cannot be downloaded: {done.stderr or done.stdout}")
+        raise OSError(f"{name} cannot be downloaded: {done.stderr or done.stdout}")
     module = json.loads(done.stdout)
-    assert module["Sum"] == OPERATOR_SUM
-    files = [
-        Path(module["Dir"]) / OPERATOR_CRDS / f"monitoring.coreos.com_{name}.yaml"
-        for name in ("prometheusrules", "podmonitors")
-    ]
-    return [yaml.safe_load(file.read_text()) for file in files]
+    assert module["Sum"] == checksum
+    return [yaml.safe_load((Path(module["Dir"]) / file).read_text()) for file in files]
 
 
 @pytest.fixture
@@ -126,7 +136,7 @@ def test_the_api_server_accepts_every_rendered_object(
 ) -> None:
     objects = [another(item) for item in environment_of(environment).manifests]
     if operator_types:
-        left_out = [item for item in objects if item["apiVersion"].startswith("monitoring.coreos.com/")]
+        left_out = [item for item in objects if item["apiVersion"].startswith(OF_OPERATORS)]
         objects = [item for item in objects if item not in left_out]
     result = platform.call("create", "--dry-run=server", "--validate=strict", "--output=name", objects=objects)
     assert result.ok, result.err
