@@ -64,13 +64,11 @@ class Pyroscope(Component):
     """Configuration, limits per tenant, and the chosen architecture. Output: ``urls``, for the gateway alone."""
 
     urls: BackendUrls
-    url: str
 
     def __init__(self, name: str, args: PyroscopeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("backend", "Pyroscope", name, opts)
         backend = args.settings.backend
         self.urls = backend_urls(backend)
-        self.url = self.urls.read
         apart = backend.architecture == "microservices"
         config = microservices_config(backend) if apart else process_config(backend)
         mounted = [

@@ -16,11 +16,11 @@ from schemas.settings.backend import Backend
 MB_PER_POD: Final = 0.0051
 # A team may send five times what its services send on average, before its profiles are dropped.
 TEAM_HEADROOM: Final = 5.0
-# MB/s that one core takes in. Assumed: no public figure exists. Pyroscope's dashboard of the write path shows the real
-# one ("Processing Rate (MB/sec/core)").
+# MB/s that one core takes in: half of what was measured in the slowest part (docs/backend.md). No public figure exists;
+# Pyroscope's dashboard of the write path shows the real one ("Processing Rate (MB/sec/core)").
 MB_PER_CORE: Final = 5.0
 # Bytes in memory for each byte of a segment that is being gathered: parsed stacks, strings and the index of labels.
-# Assumed as well.
+# Assumed, not measured.
 EXPANSION: Final = 20.0
 _GIB: Final = 1024  # Mi
 
