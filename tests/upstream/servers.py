@@ -171,6 +171,6 @@ def pyroscope(
     }
     scheme = "https" if certificates else "http"
     server = Pyroscope(f"{scheme}://{HOST}:{http}", f"http://{HOST}:{admin}", certificates)
-    command = [binary, *(f"-{name}={value}" for name, value in flags.items()), *storage]
+    command: list[str | Path] = [binary, *(f"-{name}={value}" for name, value in flags.items()), *storage]
     with running(command, folder, lambda: request(f"{server.admin}/ready").status == 200, **environment):
         yield server
