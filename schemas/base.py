@@ -33,6 +33,16 @@ Name = Annotated[
         "lower-case letters, digits and hyphens, at most 40, starting and ending with a letter or digit",
     ),
 ]
+# RFC 1123 label, whole: no object's name is made from it.
+Namespace = Annotated[
+    str,
+    form(
+        r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        "a namespace: lower-case letters, digits and hyphens, at most 63, starting and ending with a letter or digit",
+    ),
+]
+# `.` would end at a line break, which is content here.
+Text = Annotated[str, form(r"\S", "text that is more than blanks")]
 Slack = Annotated[
     str, form(r"^#[a-z0-9][a-z0-9_-]{0,79}$", 'a channel with its #, in quotes, in lower case: "#payments-perf"')
 ]

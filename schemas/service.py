@@ -1,11 +1,26 @@
 """service.yaml v1: what a service team declares. These models are the single source of the published JSON Schema."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from schemas.allowed import EBPF_TYPES, INJECTED_LANGUAGES, PROFILE_TYPES, SAMPLE_RATE_HZ
-from schemas.base import UNIQUE, ApiVersion, Conflict, Model, Name, Positive, Slack, form, means, refuse
+from schemas.base import (
+    UNIQUE,
+    ApiVersion,
+    Conflict,
+    Model,
+    Name,
+    Namespace,
+    Positive,
+    Slack,
+    Text,
+    form,
+    means,
+    refuse,
+)
 
 LabelKey = Annotated[
     str,
@@ -26,6 +41,15 @@ RepositoryUrl = Annotated[
     form(
         r"^https://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+){2,}$",
         "an https URL of a repository, without user, query and closing slash: https://git.example.com/acme/checkout",
+    ),
+]
+# No step is `.` or `..`: the folder lies inside the repository.
+_STEP = r"\.?[A-Za-z0-9_@+-][A-Za-z0-9_@+.-]*"
+Folder = Annotated[
+    str,
+    form(
+        rf"^(\.|{_STEP}(/{_STEP})*)$",
+        "a folder inside the repository, without .. and slashes at the ends: services/checkout; . is the whole of it",
     ),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -106,7 +130,7 @@ Language = Annotated[Go | Java | Node | Python | Native, Field(discriminator="na
 class Workload(Model):
     """Which pods are the service."""
 
-    namespace: Name = Field(description="Kubernetes namespace of the pods.", examples=["payments"])
+    namespace: Namespace = Field(description="Kubernetes namespace of the pods.", examples=["payments"])
     selector: dict[LabelKey, LabelValue] = Field(
         min_length=1,
         description="Pod labels that select the pods, all of which must match. No two services may claim a pod.",
@@ -173,13 +197,12 @@ class Labels(Model):
 class Source(Model):
     """Where the source is, for blame and for owned self time."""
 
-    root_path: str = Field(
+    root_path: Folder = Field(
         default=".",
-        min_length=1,
         description="Folder of the service inside its repository.",
         examples=["services/checkout"],
     )
-    own_prefixes: Annotated[list[Annotated[str, Field(min_length=1)]], UNIQUE] = Field(
+    own_prefixes: Annotated[list[Text], UNIQUE] = Field(
         default=[],
         description="Prefixes of function or package names that are the service's own code; blame and the gate weigh "
         "it more than libraries.",
@@ -190,8 +213,7 @@ class Source(Model):
 class Requests(Model):
     """How many requests the service answers."""
 
-    query: str = Field(
-        min_length=1,
+    query: Text = Field(
         description="PromQL for requests per second; gives CPU per request.",
         examples=['sum(rate(http_requests_total{app="checkout"}[5m]))'],
     )
@@ -283,8 +305,18 @@ class ServiceSpec(Model):
             conflicts.append(
                 Conflict("032", ("gate", "candidate", "track"), message, (), ("gate", "baseline", "track"))
             )
-        refuse(conflicts)
+        refuse([*conflicts, *self._labels_twice()])
         return self
+
+    def _labels_twice(self) -> Iterator[Conflict]:
+        """A label that is read as two things. Of two, the one that was written is at fault."""
+        keys = self.labels.model_dump(by_alias=True)
+        written = {to_camel(name) for name in self.labels.model_fields_set}
+        names = sorted(keys, key=lambda name: name in written)  # stable: by default as they are declared
+        for i, name in enumerate(names):
+            if other := next((n for n in names[:i] if keys[n] == keys[name]), ""):
+                message = f"{keys[name]} is the label of {other} already"
+                yield Conflict("035", ("labels", name), message, (), ("labels", other))
 
 
 class Service(Model):

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from schemas.allowed import RETENTION_DAYS, SAMPLE_RATE_HZ
-from schemas.base import UNIQUE, ApiVersion, Conflict, Model, Name, Positive, Slack, form, refuse
+from schemas.base import UNIQUE, ApiVersion, Conflict, Model, Name, Namespace, Positive, Slack, form, refuse
 from schemas.service import Budget, Gate, Labels, Minutes, ProfileType, Profiling, TopN
 
 Days = Annotated[int, Field(ge=RETENTION_DAYS[0], le=RETENTION_DAYS[1])]
@@ -16,7 +16,7 @@ CodeOwner = Annotated[
 Host = Annotated[
     str, form(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "a host name, without https:// and path: git.example.com")
 ]
-Group = Annotated[str, Field(min_length=1)]
+Group = Annotated[str, form(r"^\S(.*\S)?$", "the name of a group, without blanks at its ends")]
 
 
 class Retention(Model):
@@ -163,6 +163,15 @@ class Limits(Model):
                 low, high = to_camel(f"min_{name}"), to_camel(f"max_{name}")
                 message = f"{low} is {floor}, above {high} ({ceiling}): no value could satisfy both"
                 conflicts.append(Conflict("034", (low,), message, (f"at most {ceiling}",), (high,)))
+        fine, hourly = self.min_fine_days, self.max_downsampled_days
+        if hourly < fine <= self.max_fine_days and self.min_downsampled_days <= hourly:
+            message = (
+                f"minFineDays is {fine}, above maxDownsampledDays ({hourly}): hourly profiles are kept as long as "
+                "fine ones, or longer"
+            )
+            conflicts.append(
+                Conflict("034", ("minFineDays",), message, (f"at most {hourly}",), ("maxDownsampledDays",))
+            )
         refuse(conflicts)
         return self
 
@@ -185,7 +194,7 @@ class OrganisationSpec(Model):
     repository_hosts: Annotated[list[Host], UNIQUE] = Field(
         min_length=1, description="Git hosts that service repositories may live on.", examples=[["git.example.com"]]
     )
-    excluded_namespaces: Annotated[list[Name], UNIQUE] = Field(
+    excluded_namespaces: Annotated[list[Namespace], UNIQUE] = Field(
         default=[], description="Namespaces whose processes are never sampled.", examples=[["vault"]]
     )
     platform_groups: Annotated[list[Group], UNIQUE] = Field(

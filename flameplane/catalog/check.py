@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from flameplane.catalog import shape, standin, unknown
 from flameplane.catalog.report import Report
-from flameplane.catalog.suggest import closest, reformed
+from flameplane.catalog.suggest import closest, lookalike, reformed
 from flameplane.catalog.tree import Node, Path
 from flameplane.findings import Location
 from schemas.base import FORMS, Conflict, CrossFieldError
@@ -233,6 +233,8 @@ class _Mistake:
         )
         guess = reformed(value, pattern)
         fix = f"Write {shape.inline(guess)}" if guess else ""
+        if not guess and (strange := lookalike(value)):
+            fix = f"Type it anew: {strange} is U+{ord(strange):04X}, no letter of ASCII."
         self._add("025", f"{label} has to be {FORMS.get(pattern, pattern)}", at, fix=fix)
 
     def _type(self, reason: str) -> None:

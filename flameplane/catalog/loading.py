@@ -35,21 +35,27 @@ def load(root: Path, services: Path | None = None) -> Loaded:
 class _Loader:
     def __init__(self, root: Path, folder: Path) -> None:
         self.root, self.folder = root.resolve(), folder.resolve()
+        # A folder that was named on purpose may be a link to it; the project's own may not.
+        self.named = folder.absolute() if folder == root / "services" else self.folder
         self.report = Report("SVC")
         self.sources = Sources()
         self.files = layout.Files()
+        self.misnamed: dict[str, str] = {}  # team folders whose _team.yaml names another, and that name
+        self.in_place: list[tuple[Service, Node]] = []  # services whose names agree with their folders
 
     def load(self) -> Loaded:
         here = layout.relative(self.folder, self.root)
         if not self.folder.is_dir():
             self.report.add("052", f"there is no folder {here}", Location(here, 1, 1))
             return Loaded(None, self.report.findings, self.sources)
+        if not layout.ordinary_folder(self.named, layout.relative(self.named, self.root), self.report):
+            return Loaded(None, self.report.findings, self.sources)
         self.files = layout.collect(self.root, self.folder, self.report)
         organisation, organisation_tree = self._organisation(here)
         teams = list(self._teams(organisation, organisation_tree))
         services = list(self._services(organisation, organisation_tree))
-        places.apart(services, self.report)
-        if not self.files.services:
+        places.apart(self.in_place, self.report)
+        if not self.files.services and self.files.organisation:  # if _org.yaml is missing too, that comes first
             at = Location(f"{here}/{layout.ORGANISATION}", 1, 1)
             self.report.add("052", f"{here} declares no service", at, severity="warning")
         findings = in_order(self.report.findings)
@@ -65,7 +71,8 @@ class _Loader:
     def _organisation(self, here: str) -> tuple[Organisation | None, Node | None]:
         if self.files.organisation is None:
             name = f"{here}/{layout.ORGANISATION}"
-            self.report.add("051", f"{name} is missing", Location(name, 1, 1))
+            if (layout.ORGANISATION,) not in self.files.told:
+                self.report.add("051", f"{name} is missing", Location(name, 1, 1))
             return None, None
         name = self.files.names[self.files.organisation]
         tree = read(self.files.organisation, name, self.report)
@@ -90,14 +97,15 @@ class _Loader:
                 self.limiter.team(team, tree, checked.knows)
             if checked.guessed:
                 continue
-            places.team_agrees(team, tree, folder, self.report)
+            if not places.team_agrees(team, tree, folder, self.report):
+                self.misnamed[folder] = team.name
             self.sources.add("team", team.name, name, tree)
             yield team
 
     def _services(
         self, organisation: Organisation | None, organisation_tree: Node | None
     ) -> Iterator[tuple[Service, Node]]:
-        told: set[str] = set()
+        told = {parts[0] for parts in self.files.told if parts[1:] == (layout.TEAM,)}
         for (team, folder), path in self.files.services.items():
             name = self.files.names[path]
             if team not in self.files.teams and team not in told:
@@ -113,7 +121,10 @@ class _Loader:
                 continue
             if organisation:
                 self.limiter.service(service, tree, checked.knows)
-                places.service_agrees(checked, tree, (team, folder), organisation, self.report)
+                folders = places.Folders(team, folder, self.misnamed.get(team))
+                agrees = places.service_agrees(checked, tree, folders, organisation, self.report)
+                if agrees and not checked.guessed:
+                    self.in_place.append((service, tree))
             if checked.guessed:
                 continue
             self.sources.add("service", service.name, name, tree)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flameplane.catalog.check import check
-from flameplane.catalog.files import relative
 from flameplane.catalog.loading import Loaded, load
 from flameplane.catalog.report import Report
-from flameplane.catalog.settings import FOLDER, load_settings, shared, stacks
+from flameplane.catalog.settings import load_settings, shared, stacks, strays
 from flameplane.catalog.strict import read
+from flameplane.catalog.waivers import check_waivers
 from flameplane.findings import Finding, Location, in_order
 from schemas.images import ImagesLock
 
@@ -33,27 +33,18 @@ def check_project(root: Path) -> Checked:
     for stack in environments:
         findings += load_settings(root, stack, alone=True).findings
     findings += shared(root)
-    findings += _strays(root)
+    findings += strays(root)
     if (root / "Pulumi.yaml").is_file() or (root / LOCK).is_file():
         findings += check_lock(root)
+    findings += check_waivers(root)
     return Checked(loaded, environments, in_order(findings))
-
-
-def _strays(root: Path) -> list[Finding]:
-    """Files in stacks/ that no environment reads, such as Pulumi.prod.yml."""
-    report = Report("SET")
-    for path in sorted((root / FOLDER).glob("*.y*ml")):
-        if not path.match("Pulumi.?*.yaml"):
-            message = f"no environment reads this file; {FOLDER}/ holds Pulumi.<environment>.yaml"
-            report.add("040", message, Location(relative(path, root), 1, 1))
-    return report.findings
 
 
 def check_lock(root: Path) -> list[Finding]:
     """images.lock is JSON, so that a program can write it; as such it is YAML too, and read as strictly."""
     report = Report("LCK")
     file = root / LOCK
-    if file.exists() and not file.is_file():  # a pipe would be waited for
+    if file.is_symlink() or (file.exists() and not file.is_file()):  # a link hides changes, a pipe would be waited for
         report.add("001", "is no ordinary file", Location(LOCK, 1, 1), fix="Make it a readable file.")
         return report.findings
     tree = read(file, LOCK, report)

@@ -100,6 +100,12 @@ RULES: Final[dict[str, Rule]] = {
         "Lower the floor or raise the ceiling.",
         _SVC,
     ),
+    "035": Rule(
+        "One label for two meanings",
+        "A version would be taken for a commit or a track, and blame or the gate would compare the wrong things.",
+        "Name another label.",
+        _SVC,
+    ),
     # -- the place of the file, and the organisation
     "040": Rule(
         "File in the wrong place",
@@ -153,8 +159,9 @@ RULES: Final[dict[str, Rule]] = {
         _SVC,
     ),
     "049": Rule(
-        "Reserved team name",
-        "`<team>-longterm` is the tenant of a team's hourly profiles, `organisation` stands for the organisation.",
+        "Reserved name",
+        "Objects of the platform have names made of these: teams `organisation`, `prometheus`, `<team>-longterm` and "
+        "`<team>-traces`, services `team` and `anchor`.",
         "Choose another name.",
         _SVC,
     ),
@@ -169,6 +176,12 @@ RULES: Final[dict[str, Rule]] = {
     ),
     "052": Rule(
         "No services", "A platform without services is hardly what was meant.", "Declare at least one service.", _SVC
+    ),
+    "053": Rule(
+        "Folder without a declaration",
+        "It declares nothing, so what was meant to be declared there is gone, and nobody would notice.",
+        "Add the file, or delete the folder.",
+        _SVC,
     ),
     **SETTINGS_RULES,
 }

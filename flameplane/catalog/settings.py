@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from flameplane.catalog.check import examine
-from flameplane.catalog.files import relative
+from flameplane.catalog.files import ordinary_folder, readable, relative
 from flameplane.catalog.report import Report
+from flameplane.catalog.shape import fields
 from flameplane.catalog.shared import apart
 from flameplane.catalog.sources import Sources
 from flameplane.catalog.strict import read
@@ -20,6 +21,7 @@ from schemas.settings.environments import ENVIRONMENTS
 
 PROJECT = "flameplane"
 FOLDER = "stacks"
+_NO_FILE = "this is no ordinary file; links would let settings change without a change here"
 # Keys that Pulumi itself writes beside `config`.
 _PULUMI_KEYS = ("config", "secretsprovider", "encryptionsalt", "encryptedkey", "environment")
 # Pulumi itself reads and writes these as texts when they are no part of a map: at `stack init` and at `config set`.
@@ -40,6 +42,11 @@ def load_settings(root: Path, stack: str, alone: bool = False) -> LoadedSettings
     path = root / FOLDER / f"Pulumi.{stack}.yaml"
     name = f"{FOLDER}/{path.name}"
     report = Report("SET", ("config", f"{PROJECT}:"))
+    if (root / FOLDER).is_dir() and not ordinary_folder(root / FOLDER, FOLDER, report):
+        return LoadedSettings(None, report.findings, Sources())
+    if (path.is_symlink() or path.exists()) and not _ordinary(path):
+        report.add("040", _NO_FILE, Location(name, 1, 1), fix="Replace it by a file.")
+        return LoadedSettings(None, report.findings, Sources())
     if not path.is_file():
         known = stacks(root)
         guess = closest(stack, known)
@@ -57,9 +64,12 @@ def check_settings(values: Mapping[str, Any], file: Path, root: Path) -> LoadedS
     Places are taken from the file as far as it has the value; values may also come from ``pulumi config set`` or
     ``--config``.
     """
-    root, file = root.resolve(), file.resolve()
+    linked, root, file = file.is_symlink(), root.resolve(), file.parent.resolve() / file.name
     name = relative(file, root)
     report = Report("SET", ("config", f"{PROJECT}:"))
+    if linked:
+        report.add("040", _NO_FILE, Location(name, 1, 1), fix="Replace it by a file.")
+        return LoadedSettings(None, report.findings, Sources())
     written = read(file, name, report) if file.is_file() else None
     like = _values(written, report) if written else None
     if like:  # Pulumi hands over what it has decrypted
@@ -75,21 +85,44 @@ def shared(root: Path) -> list[Finding]:
     return report.findings
 
 
+def strays(root: Path) -> list[Finding]:
+    """What is wrong with stacks/ itself, and files there that no environment reads, such as Pulumi.prod.yml."""
+    report, folder = Report("SET"), root / FOLDER
+    if folder.exists() and not folder.is_dir():
+        report.add("040", f"{FOLDER} is no folder", Location(FOLDER, 1, 1))
+    elif (folder.is_symlink() or folder.is_dir()) and not ordinary_folder(folder, FOLDER, report):
+        return report.findings
+    known = stacks(root)
+    for path in sorted(folder.glob("*.y*ml")):
+        if _stack(path) not in known:
+            message = f"no environment reads this file; {FOLDER}/ holds Pulumi.<environment>.yaml"
+            report.add("040", message, Location(relative(path, root), 1, 1))
+    return report.findings
+
+
 def _others(root: Path, stack: str = "") -> dict[str, Node]:
     """The values of every environment but ``stack``; what is wrong in their files is told when they are checked."""
     trees = {}
     for other in stacks(root):
         name = f"{FOLDER}/Pulumi.{other}.yaml"
         ignored = Report("SET")
-        tree = read(root / name, name, ignored) if other != stack else None
+        tree = read(root / name, name, ignored) if other != stack and _ordinary(root / name) else None
         if tree and (values := _values(tree, ignored)):
             trees[other] = values
     return trees
 
 
 def stacks(root: Path) -> list[str]:
-    """Names of the environments that have a settings file."""
-    return sorted(_stack(p) for p in (root / FOLDER).glob("Pulumi.*.yaml"))
+    """Names of the environments that have a settings file, whatever is wrong with it."""
+    folder = root / FOLDER
+    if folder.is_symlink() or not readable(folder):  # told by `strays`
+        return []
+    return sorted(stack for p in folder.glob("Pulumi.*.yaml") if (stack := _stack(p)))
+
+
+def _ordinary(file: Path) -> bool:
+    """Whether it can be read without following a link, or waiting for a pipe."""
+    return file.is_file() and not file.is_symlink()
 
 
 def _stack(file: Path) -> str:
@@ -118,15 +151,25 @@ def _values(tree: Node, report: Report) -> Node | None:
     for key, node in config.value.items():
         prefix, _, name = key.partition(":")
         if not name or prefix not in (PROJECT, "pulumi"):
-            guess = closest(prefix, (PROJECT, "pulumi")) or PROJECT
-            fix = f"Write {guess}:{name or prefix}"
+            meant, fix = _meant(prefix, name)
             report.add("020", f"unknown key {key}: settings are {PROJECT}:<name>", node.key, fix=fix)
-            if guess == PROJECT:
-                values.setdefault(name or prefix, node)  # read as what was meant, so that it is not missing as well
+            if meant:
+                values.setdefault(meant, node)  # read as what was meant, so that it is not missing as well
         elif prefix == PROJECT:
             values[name] = replace(node, value=_QUOTED_BY_PULUMI.get(node.text, node.value))
     _default_provider(config, report)
     return replace(config, value=values)
+
+
+def _meant(prefix: str, name: str) -> tuple[str, str]:
+    """The setting that ``prefix:name`` or ``prefix`` alone stands for, if any, and what to do."""
+    if not name and (setting := closest(prefix, fields(Settings))):
+        return setting, f"Write {PROJECT}:{setting}"
+    guess = closest(prefix, (PROJECT, "pulumi")) if name else None
+    if guess or name in fields(Settings):
+        guess = guess or PROJECT
+        return name if guess == PROJECT else "", f"Write {guess}:{name}"
+    return "", f"Delete it: providers are set up from {PROJECT}:cluster and {PROJECT}:cloud alone."
 
 
 def _default_provider(config: Node, report: Report) -> None:

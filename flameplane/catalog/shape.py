@@ -49,7 +49,8 @@ def bare(annotation: Any) -> Any:
 
 def models(annotation: Any) -> list[type[BaseModel]]:
     """The models a value can be: one, or the members of a union; empty for anything else."""
-    candidates = [annotation] if isinstance(annotation, type) else [bare(a) for a in typing.get_args(annotation)]
+    union = typing.get_origin(annotation) in (Annotated, Union, types.UnionType)
+    candidates = [bare(a) for a in typing.get_args(annotation)] if union else [annotation]
     return [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)] if candidates else []
 
 

@@ -4,7 +4,6 @@ YAML as libraries read it loses duplicate keys without a word, turns ``on`` into
 readers disagree on is refused here with the reason and the fix, so that a file means what it looks like.
 """
 
-import codecs
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,17 +22,15 @@ from yaml.events import (
 )
 
 from flameplane.catalog.report import Report
+from flameplane.catalog.text import MAX_BYTES, decode, open_quote, place, runs_on, syntax_error, tab
 from flameplane.catalog.tree import Node
 from flameplane.findings import Location
 
-MAX_BYTES = 200_000  # a service file has about 2,000
 MAX_DEPTH = 24  # the models nest 6 deep; guards the recursion below
 MAX_DIGITS = 18  # fits a 64-bit integer and a float
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)\.[0-9]+")
-# What YAML allows in a file at all.
-_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # What YAML 1.1, YAML 1.2 and JSON do not read alike: word, and what it could be taken for.
 _AMBIGUOUS = (
     (re.compile(r"(?i)y|n|yes|no|on|off"), "a truth value in YAML 1.1 and text in YAML 1.2"),
@@ -48,15 +45,6 @@ _AMBIGUOUS = (
     (re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.)"), "a number to some YAML readers and text to others"),
     (re.compile(r"(?i)[-+]?\.inf|\.nan"), "no number that JSON has"),
     (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?"), "a date to some YAML readers and text to others"),
-)
-_HINTS = (
-    ("mapping values are not allowed", 'quote a value that holds ": "; otherwise check the indentation'),
-    ("could not find expected ':'", 'a key is followed by ": " and its value'),
-    ("cannot start any token", "quote a value that starts with @, `, % or a tab"),
-    ("did not find expected key", "lines of one map start in the same column"),
-    ("did not find expected '-' indicator", "entries of one list start in the same column"),
-    ("found unexpected end of stream", "close the quote"),
-    ("did not find expected ',' or", "close the bracket"),
 )
 
 
@@ -75,58 +63,17 @@ def read(path: Path, name: str, report: Report) -> Node | None:
 
 def parse(data: bytes, name: str, report: Report) -> Node | None:
     """Bytes of a file as a tree, or None with the reason in ``report``."""
-    text = _decode(data, name, report)
+    text = decode(data, name, report)
     if text is None:
         return None
-    if found := re.search(r"^ *(\t)", text, re.MULTILINE):  # the first; further ones are the same mistake
-        report.add("004", "a tab in the indentation", _place(text[: found.start(1)], name))
+    if at := tab(text):  # the first; further ones are the same mistake
+        report.add("004", "a tab in the indentation", place(text[:at], name))
         return None
     try:
         return _Builder(text, name, report).document()
     except yaml.MarkedYAMLError as error:
-        _syntax_error(error, text, name, report)
+        syntax_error(error, text, name, report)
     return None
-
-
-def _decode(data: bytes, name: str, report: Report) -> str | None:
-    """The text, if it is UTF-8 without characters that YAML has no use for."""
-    start = Location(name, 1, 1)
-    if len(data) > MAX_BYTES:
-        report.add("001", f"has more than {MAX_BYTES:,} bytes", start)
-        return None
-    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        report.add("001", "is UTF-16, not UTF-8", start)
-        return None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        at = _place(data[: error.start].decode("utf-8", errors="replace"), name)
-        report.add("001", f"is not UTF-8: byte 0x{data[error.start]:02x}", at)
-        return None
-    if found := _CONTROL.search(text):
-        at = _place(text[: found.start()], name)
-        report.add("001", f"holds the control character U+{ord(found[0]):04X}", at, fix="Delete the character.")
-        return None
-    return text
-
-
-def _place(before: str, name: str) -> Location:
-    """The place of the character that follows ``before``."""
-    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    return Location(name, line, column, column + 1)
-
-
-def _syntax_error(error: yaml.MarkedYAMLError, text: str, name: str, report: Report) -> None:
-    at_end = error.problem == "found unexpected end of stream"  # then only the start of the quote tells anything
-    mark = (error.context_mark if at_end else None) or error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    last = max(1, len(text.splitlines()))
-    if line > last:  # the parser noticed at the end of the file: point at the last line
-        line, column = last, 1
-    problem = error.problem or "syntax error"
-    fix = next((hint for part, hint in _HINTS if part in problem), "")
-    context = f" ({error.context})" if error.context else ""
-    report.add("002", f"not valid YAML: {problem}{context}", Location(name, line, column), fix=fix)
 
 
 class _Stop(Exception):
@@ -247,6 +194,10 @@ class _Builder:
 
     def _scalar(self, event: ScalarEvent, at: Location, key: Location | None, in_list: bool) -> Node:
         text = event.value
+        if runs_on(event, self.lines):
+            message, quote, fix = open_quote(event, self.name)
+            self.report.add("002", message, quote, fix=fix)
+            raise _Stop
         if not event.implicit[0]:
             return Node(text, at, key, text)
         for pattern, reading in _AMBIGUOUS:

@@ -1,6 +1,7 @@
 """Guesses at what was meant: did-you-mean for names, and a corrected form for text."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 from rapidfuzz import process
@@ -31,18 +32,24 @@ def _plain(word: str) -> str:
     return re.sub(r"[-_. ]", "", word.lower())
 
 
+def lookalike(text: str) -> str:
+    """The first character that is no ASCII, if the rest is: usually one that looks like another."""
+    strange = [c for c in text if not c.isascii()]
+    return strange[0] if len(strange) == 1 and strange[0].isprintable() else ""
+
+
 def reformed(text: str, pattern: str) -> str | None:
     """``text`` changed a little, so that it has the form ``pattern``, if a usual slip explains why it has not."""
-    if len(text) > MAX_LENGTH:
+    if len(text) > MAX_LENGTH or not text.strip():
         return None
-    return next((t for t in _variants(text) if t != text and re.fullmatch(pattern, t)), None)
+    return next((t for t in _variants(text, pattern) if t != text and re.fullmatch(pattern, t)), None)
 
 
-def _variants(text: str) -> Iterator[str]:
+def _variants(text: str, pattern: str) -> Iterator[str]:
     for base in dict.fromkeys((text.strip(), text.strip().lower())):
         yield base
-        yield f"#{base}"
-        yield f"@{base}"
+        if pattern[:2] in ("^#", "^@"):
+            yield f"{pattern[1]}{base}"
         yield base.rstrip("/")
         yield re.sub(r"^http://", "https://", base)
         yield re.sub(r"^(?:ssh://)?git@([^:/]+)[:/](.*)$", r"https://\1/\2", base)
@@ -52,4 +59,11 @@ def _variants(text: str) -> Iterator[str]:
         yield re.sub(r"^https?://([^/]*).*$", r"\1", base)
         yield re.sub(r"^([0-9]+) ?([MGT])i?[bB]?$", r"\1\2i", base)  # a size in GB as one in Gi
         yield re.sub(r"^v?(1\.[0-9]+)\..*$", r"\1", base)  # a version of Kubernetes without its patch
-    yield re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+        if "://" not in base:  # a folder
+            yield "/".join(step for step in base.split("/") if step not in ("", "."))
+    # Full-width forms and accents have plain letters; any other letter than ASCII's may be anything.
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    if plain.isascii():
+        yield plain
+        if "/" not in plain:
+            yield re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")

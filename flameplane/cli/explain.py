@@ -48,7 +48,7 @@ def explain(
     values = effective_values(known[service], loaded.sources, loaded.catalog)
     if fmt == "json":
         document = {"service": service, "values": [asdict(value) for value in values]}
-        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(document, indent=2))  # in ASCII: no character of a value steers the terminal
         return
     rows = [(v.path, _shown(v.value), _origin(v.origin), "; ".join(map(_limit, v.limits))) for v in values]
     first, second, third = (max(len(row[i]) for row in rows) for i in (0, 1, 2))
@@ -69,4 +69,7 @@ def _shown(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:g}"
-    return value if isinstance(value, str) and value.isprintable() else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value.isprintable():
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value)

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from schemas.base import Model, Name
+from schemas.base import Model, Name, Namespace
 from schemas.settings.forms import Cidr, Claim, HttpsUrl
 
 
@@ -20,7 +20,7 @@ class Access(Model):
         description="Address range of the issuer, whose keys the gateway fetches; absent: not reachable.",
         examples=["10.2.0.0/24"],
     )
-    ingress_namespace: Name | None = Field(
+    ingress_namespace: Namespace | None = Field(
         default=None,
         description="Namespace of the ingress controller that leads people and CI to the gateway, and to Grafana if "
         "it is our own; absent: neither is reached from outside the cluster.",

@@ -126,6 +126,6 @@ def conflicts(environment: str, backend: Backend) -> list[Conflict]:
         at = ("backend", "architecture")
         if backend.object_storage.kind != "s3":
             found.append(Conflict("068", at, "microservices share a bucket: objectStorage of kind s3", ("process",)))
-        if backend.volumes.host_path:
+        elif backend.volumes.host_path and environment == "local":  # elsewhere no folder will do at all: 079
             found.append(Conflict("068", at, "microservices run on several nodes: no volumes.hostPath", ("process",)))
     return found

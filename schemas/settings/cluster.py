@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Model, Name
-from schemas.settings.forms import Cidr, Minor, Registry
+from schemas.base import Model
+from schemas.settings.forms import Cidr, Context, Minor, Registry
 
 
 class Cluster(Model):
@@ -14,7 +14,9 @@ class Cluster(Model):
     kubeconfig: str = Field(
         min_length=1, description="Path of the kubeconfig file; `~` is the home folder.", examples=["~/.kube/prod"]
     )
-    context: Name = Field(description="Context inside that file.", examples=["prod"])
+    context: Context = Field(
+        description="Context inside that file: a name, or what the cloud writes there.", examples=["prod"]
+    )
     kubernetes_version: Minor = Field(
         description="Minor version of the API server; injection by policy needs 1.36.", examples=["1.36"]
     )

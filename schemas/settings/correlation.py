@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from schemas.allowed import ACCESS_NAMESPACE
-from schemas.base import Conflict, Model, Name, refuse
+from schemas.base import Conflict, Model, Name, Namespace, refuse
 from schemas.settings.forms import Cidr, Host, HttpsUrl, HttpUrl, Quantity
 
 
@@ -13,7 +13,7 @@ class ExistingGrafana(Model):
     """A Grafana that runs already: its sidecar takes the provisioning from ConfigMaps."""
 
     mode: Literal["existing"]
-    namespace: Name = Field(
+    namespace: Namespace = Field(
         description="Namespace of the Grafana that reads the provisioning ConfigMaps.", examples=["monitoring"]
     )
 

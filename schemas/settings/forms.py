@@ -57,5 +57,13 @@ Bucket = Annotated[
     str,
     form(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", "a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens"),
 ]
+# kubeconfig takes any text. EKS writes ARNs, GKE gke_<project>_<zone>_<cluster>, others <user>@<cluster>.
+Context = Annotated[
+    str,
+    form(
+        r"^[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,252}$",
+        "a context's name: letters, digits and _ . : / @ -, starting with a letter or digit",
+    ),
+]
 HostPath = Annotated[str, form(r"^/[a-z0-9/_-]+$", "an absolute path in lower case: /var/lib/flameplane")]
 Claim = Annotated[str, form(r"^[A-Za-z0-9_:/.-]+$", "the name of a token claim: groups")]

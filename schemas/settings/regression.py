@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import UNIQUE, Model, Name
+from schemas.base import UNIQUE, Model, Name, Namespace
 from schemas.settings.forms import Cidr, Host, HttpsUrl
 
 
@@ -41,7 +41,7 @@ class Alerts(Model):
         description="`prometheusrule` where the Prometheus operator's CRD is installed, else `configmap`.",
         examples=["prometheusrule"],
     )
-    prometheus_namespace: Name = Field(description="Namespace that scrapes the platform.", examples=["monitoring"])
+    prometheus_namespace: Namespace = Field(description="Namespace that scrapes the platform.", examples=["monitoring"])
     runbook_url: HttpsUrl | None = Field(
         default=None,
         description="Where the pages of docs/runbooks are served; absent: alerts name the page's path in the project.",

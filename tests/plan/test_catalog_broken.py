@@ -31,6 +31,9 @@ def project(case: str, tmp_path: Path) -> Path:
     removed = BROKEN / case / "REMOVE"
     for name in removed.read_text().split() if removed.exists() else ():
         (root / name).unlink()
+        for folder in (root / name).parents:  # Git keeps no empty folders
+            if folder != root / "services" and not any(folder.iterdir()):
+                folder.rmdir()
     return root
 
 

@@ -159,6 +159,22 @@ def test_did_you_mean_knows_other_names() -> None:
     assert reformed("???", "^[a-z0-9-]+$") is None
 
 
+@pytest.mark.parametrize(
+    ("text", "pattern", "guess"),
+    [
+        ("chеckout", "^[a-z0-9-]+$", None),  # the е is Cyrillic: a guess without it would be another name
+        ("ｐayments", "^[a-z0-9-]+$", "payments"),
+        ("Café", "^[a-z0-9-]+$", "cafe"),
+        ("  ", "^[#@a-z0-9-]+$", None),
+        ("payments", "^#[a-z]+$", "#payments"),
+        ("./services/checkout/", "^[a-z]+(/[a-z]+)*$", "services/checkout"),
+        ("../../evil", "^[a-z]+(/[a-z]+)*$", None),
+    ],
+)
+def test_a_guess_is_what_was_meant(text: str, pattern: str, guess: str | None) -> None:
+    assert reformed(text, pattern) == guess
+
+
 def test_validate_exit_codes_and_outputs(project: Path) -> None:
     run = CliRunner().invoke
     result = run(app, ["validate"])
@@ -190,6 +206,16 @@ def test_validate_outside_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     result = CliRunner().invoke(app, ["validate"])
     assert result.exit_code == 2
     assert "no Pulumi.yaml" in result.stderr
+
+
+def test_explain_cannot_steer_a_terminal(project: Path) -> None:
+    file = project / "services/payments/checkout/service.yaml"
+    odd = '  source: {ownPrefixes: ["a\\x9b31m", "b\\u202ec", "ü"]}\n  requests: {query: "x\\x1b]0;y\\x9c"}\n'
+    file.write_text(file.read_text().replace("enforced", "enforce") + odd)
+    for arguments in (["explain", "checkout"], ["explain", "checkout", "--format", "json"]):
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0
+        assert all(c.isprintable() or c == "\n" for c in result.stdout)
 
 
 def test_explain_command(project: Path) -> None:

@@ -144,6 +144,48 @@ def test_services_elsewhere(project: Path, tmp_path: Path) -> None:
     assert load(project).findings[0].id == "SVC052", "no services/ in the project itself"
 
 
+def test_what_clouds_and_kubernetes_allow_is_accepted(project: Path) -> None:
+    """Names that are none of ours: namespaces of 63 characters, contexts as EKS, GKE and others write them."""
+    replace(project, "services/payments/checkout/service.yaml", "namespace: payments", f"namespace: {'p' * 63}")
+    assert load(project).findings == []
+    shutil.copytree(BASE.parents[1] / "broken_settings" / "base", project, dirs_exist_ok=True)
+    text = (project / "stacks/Pulumi.prod.yaml").read_text()
+    for context in (
+        "arn:aws:eks:eu-central-1:111122223333:cluster/flameplane-prod",
+        "gke_acme-profiling_europe-west1-b_flameplane-prod",
+        "admin@prod",
+        "flameplane/api-prod-example-com:6443/kube:admin",
+    ):
+        changed = text.replace("context: flameplane-prod\n", f"context: {context}\n")
+        changed = changed.replace("ingressNamespace: ingress", f"ingressNamespace: {'i' * 63}")
+        (project / "stacks/Pulumi.prod.yaml").write_text(changed)
+        assert load_settings(project, "prod").findings == []
+
+
+def test_a_tab_in_the_text_of_a_block_is_content(project: Path) -> None:
+    file = project / "services/payments/checkout/service.yaml"
+    text = file.read_text()
+    file.write_text(text + "  requests:\n    query: |\n      sum(\n      \trate(x[5m]))\n  # end\n")
+    catalog = load(project).catalog
+    assert catalog
+    requests = next(s for s in catalog.services if s.name == "checkout").spec.requests
+    assert requests and requests.query == "sum(\n\trate(x[5m]))\n"
+    file.write_text(text + "  requests:\n    query: |\n      sum(x)\n  source:\n  \trootPath: x\n")
+    assert [(f.id, f.location and f.location.line) for f in load(project).findings] == [("SVC004", 25)]
+
+
+def test_two_meanings_of_a_label_count_after_inheritance(project: Path) -> None:
+    """A team's label may take the place of a default that the service moves elsewhere."""
+    team = project / "services/catalog/_team.yaml"
+    team.write_text(team.read_text() + "  defaults:\n    labels: {version: flameplane.dev/track}\n")
+    assert [(f.id, f.location and f.location.file) for f in load(project).findings] == [
+        ("SVC035", "services/catalog/_team.yaml")
+    ]
+    service = project / "services/catalog/search/service.yaml"
+    service.write_text(service.read_text() + "  labels: {track: acme.example.com/track}\n")
+    assert load(project).findings == []
+
+
 def test_links_and_pipes_are_refused_unread(project: Path) -> None:
     for name in ("linked", "piped"):
         (project / "services/payments" / name).mkdir()

@@ -34,12 +34,12 @@ PROJECT = HERE.parents[1]
 # A version is published once and immutable. A change here is a change of what every editor and every checkout believes:
 # after the first release it needs a v2, not a new digest.
 DIGESTS = {
-    "service": "7a63b5e81ed5b817524cfb08dece2cb4894b17656148f0ea3a31b33027e46f69",
-    "team": "e61cd7ff9e62cacc0a5db8078ba1ed9a9ff59557b6980f713c22cbef0a562b60",
-    "organisation": "3dd40b7af1b2aeefb5d4a8714b7aa8d78beb43b203c8a772982b88e983533cee",
+    "service": "e459a6426421cfc6e5ba5c654929af53691d2996c4a0531df07f3bd792c1f0d0",
+    "team": "bd9731f76cbaad7063ac41ab64984d2f62e5e033f1f4ff9c42758678a31b274a",
+    "organisation": "9f74533d9e4064b2edb98d2b495d2750daca52f7a7b8d7ec7b5a4d8307e3d4a7",
 }
 # Rules over several values that draft-07 has no words for: pydantic alone knows them.
-BEYOND_SCHEMA = {"032", "033", "034", *(number for number in RULES if number > "060" and number != "062")}
+BEYOND_SCHEMA = {"032", "033", "034", "035", *(number for number in RULES if number > "060" and number != "062")}
 
 
 @pytest.mark.parametrize("kind", KINDS)

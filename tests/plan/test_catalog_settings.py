@@ -27,7 +27,6 @@ BASE, CASES = HERE / "broken_settings" / "base", HERE / "broken_settings" / "cas
 NAMES = sorted(file.stem for file in CASES.glob("*.txt"))
 SEVERAL = {
     "many-at-once": 11,
-    "microservices-on-a-folder": 2,
     "secrets-and-other-mistakes": 3,
 }  # findings of the cases that are more than one mistake
 
