@@ -3,7 +3,8 @@
 import yaml
 
 
-class _Plain(yaml.SafeDumper):
+# libyaml's emitter where the wheel has it: a fleet's declarations are half of what the program does.
+class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Writes a value that occurs twice out twice: whoever reads the file should not have to look up an anchor."""
 
     def ignore_aliases(self, data: object) -> bool:

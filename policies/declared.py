@@ -41,6 +41,7 @@ class Declared:
 
     teams: dict[str, Document] = field(default_factory=dict)
     services: list[Document] = field(default_factory=list)  # a name may wrongly stand twice
+    by_team: dict[str, list[Document]] = field(default_factory=dict)  # by whose ConfigMap they are in
     organisation: Mapping[str, Any] = field(default_factory=dict)
 
     def limit(self, key: str) -> Any:
@@ -49,7 +50,7 @@ class Declared:
 
     def of_team(self, team: str) -> list[Document]:
         """The services in a team's ConfigMap."""
-        return [s for s in self.services if name(s.manifest) == PREFIX + team]
+        return self.by_team.get(team, [])
 
 
 def read(manifests: Sequence[Manifest]) -> Declared:
@@ -70,5 +71,7 @@ def read(manifests: Sequence[Manifest]) -> Declared:
             if key == TEAM_KEY:
                 declared.teams[team] = Document("team", team, body or {}, manifest)
             else:
-                declared.services.append(Document("service", key.removesuffix(".yaml"), body or {}, manifest))
+                service = Document("service", key.removesuffix(".yaml"), body or {}, manifest)
+                declared.services.append(service)
+                declared.by_team.setdefault(team, []).append(service)
     return declared

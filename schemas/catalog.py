@@ -1,6 +1,8 @@
 """The catalog: everything under services/ after inheritance, as the components and the jobs see it."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 
 from schemas.service import Service
 from schemas.team import Organisation, Team
@@ -16,4 +18,9 @@ class Catalog:
 
     def of_team(self, team: str) -> tuple[Service, ...]:
         """Services of one team."""
-        return tuple(s for s in self.services if s.team == team)
+        return self._by_team.get(team, ())
+
+    @cached_property
+    def _by_team(self) -> dict[str, tuple[Service, ...]]:
+        by_team = sorted(self.services, key=lambda service: service.team)  # stable: by name within a team
+        return {team: tuple(services) for team, services in groupby(by_team, lambda service: service.team)}

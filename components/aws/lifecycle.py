@@ -33,7 +33,8 @@ _UPLOADS: Final[Rule] = {
 def profiles(catalog: Catalog) -> list[Rule]:
     """By prefix. Blocks outlive the longest retention of any team, or the index would point at nothing."""
     longest = max(
-        days for team in catalog.teams for days in (team.spec.retention.fine_days, team.spec.retention.downsampled_days)
+        (d for team in catalog.teams for d in (team.spec.retention.fine_days, team.spec.retention.downsampled_days)),
+        default=catalog.organisation.spec.limits.max_downsampled_days,  # no team yet
     )
     colder: Rule = {
         "id": "blocks-colder",

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,7 +75,7 @@ def plan(  # noqa: PLR0917 - one parameter per option
         from flameplane.plan.summary import verdict  # noqa: PLC0415
 
         typer.echo(f"{verdict(report.summary, report.findings)}; see {', '.join(output for _, output in wanted)}")
-    raise typer.Exit(FINDINGS if any(f.severity == "error" for f in report.findings) else 0)
+    raise typer.Exit(FINDINGS if blocking(report.findings) else 0)
 
 
 def in_ci() -> str:
@@ -92,17 +93,20 @@ def _report(root: Path, stack: str, services: Path | None, base: "Base | None") 
 
     loaded, settings = load(root, services), load_settings(root, stack)
     findings = in_order([*settings.findings, *loaded.findings])
-    if loaded.catalog is None or findings:
+    if loaded.catalog is None or blocking(findings):
         return Report(root, stack, findings, Side(root, loaded, settings.settings, settings.sources))
-    recording = recorded(root, stack, services)
     texts: dict[str, tuple[str, str, str]] = {}
-    findings = _judged(recording, root, loaded.sources, texts)
+    with ThreadPoolExecutor(1, "base") as pool:  # both sides at once: most of the work is in processes of their own
+        before = pool.submit(side_of, base, stack) if base else None
+        recording = recorded(root, stack, services)
+        findings += _judged(recording, root, loaded.sources, texts)
     if services is None:
-        findings = in_order([*findings, *check(loaded.catalog, root)])
+        findings += check(loaded.catalog, root)
+    findings = in_order(findings)
     side = Side(root, loaded, settings.settings, settings.sources, recording, findings)
     report = Report(root, stack, findings, side, summarise(recording, root, len(loaded.catalog.services)), texts=texts)
-    if base:
-        report.before = side_of(base, stack)
+    if base and before:
+        report.before = before.result()
         report.review = review(base, report.before, side, stack, datetime.now(UTC).date())
     return report
 
@@ -168,6 +172,11 @@ def recorded(root: Path, stack: str, services: Path | None) -> "Recording":
     return recording
 
 
+def blocking(findings: list[Finding]) -> bool:
+    """Whether one of them is an error: anything less is told and stops nothing."""
+    return any(f.severity == "error" for f in findings)
+
+
 def stop(findings: list[Finding], root: Path) -> NoReturn:
     """End with the findings of the declared files."""
     typer.echo(format_findings(findings, "text", root), err=True, nl=False)
@@ -184,9 +193,9 @@ def fail(message: str) -> NoReturn:
 def _judged(
     recording: "Recording", root: Path, sources: "Sources", texts: dict[str, tuple[str, str, str]]
 ) -> list[Finding]:
-    from flameplane.plan import PackFailed, check_fields, evaluate  # noqa: PLC0415
+    from flameplane.plan import PackFailed, judge  # noqa: PLC0415
 
     try:
-        return in_order([*check_fields(recording, root), *evaluate(recording, root, sources, texts)])
+        return judge(recording, root, sources, texts)
     except PackFailed as error:
         fail(str(error))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flameplane.cli.plan import FINDINGS, Services, Stack, declared, project_root, recorded, stop
+from flameplane.cli.plan import FINDINGS, Services, Stack, blocking, declared, project_root, recorded, stop
 from flameplane.findings import format_findings
 
 
@@ -26,8 +26,9 @@ def render(
     """
     root = project_root(stack, services)
     _, findings = declared(root, stack, services)
-    if findings:
+    if blocking(findings):
         stop(findings, root)
+    typer.echo(format_findings(findings, "text", root), err=True, nl=False)
     recording = recorded(root, stack, services)
     from flameplane.plan import NotOurs, UnknownValues, cloud_kind  # noqa: PLC0415
     from flameplane.plan import render as write_manifests  # noqa: PLC0415

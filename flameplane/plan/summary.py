@@ -15,7 +15,8 @@ from schemas.images import ImagesLock
 
 LAYERS: Final = ("foundation", "access", "collection", "backend", "correlation", "regression", "cost", "cloud", "demo")
 _COMPONENT: Final = re.compile(r"flameplane:(?P<layer>[a-z]+):\w+")
-_OPEN: Final = re.compile(r"[a-z0-9.:-]+(?:/[a-z0-9._-]+)+:not-locked")  # see schemas.images.ImagesLock.reference
+_NOT_LOCKED: Final = ":not-locked"  # see schemas.images.ImagesLock.reference
+_OPEN: Final = re.compile(rf"[a-z0-9.:-]+(?:/[a-z0-9._-]+)+{_NOT_LOCKED}")
 
 
 @dataclass(frozen=True)
@@ -147,12 +148,13 @@ def _many(count: int, what: str) -> str:
 
 def _open_references(obj: dict[str, Any]) -> set[str]:
     """Also in expressions and configuration: injected agents are named in admission policies."""
-    return {found for _, value in walk(obj) if isinstance(value, str) for found in _OPEN.findall(value)}
+    texts = (value for _, value in walk(obj) if isinstance(value, str) and _NOT_LOCKED in value)
+    return {found for text in texts for found in _OPEN.findall(text)}
 
 
 def _open_image(root: Path, reference: str, objects: tuple[str, ...]) -> OpenImage:
     lock = ImagesLock.model_validate_json((root / "images.lock").read_text())
     for name, image in lock.images.items():
-        if reference.removesuffix(":not-locked").endswith(f"/{image.repository}"):
+        if reference.removesuffix(_NOT_LOCKED).endswith(f"/{image.repository}"):
             return OpenImage(name, image.what, objects)
     return OpenImage(reference, "not in images.lock", objects)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from flameplane.catalog import Loaded, Sources, load, load_settings
+from flameplane.codeowners import check
 from flameplane.cost import Estimate, estimate
 from flameplane.findings import Finding, in_order
 from flameplane.fingerprint import fingerprints
-from flameplane.plan import PackFailed, ProgramFailed, check_fields, evaluate, record
+from flameplane.plan import PackFailed, ProgramFailed, judge, record
 from flameplane.plan.recording import Recording
 from flameplane.review.base import Base
 from flameplane.review.declarations import (
@@ -92,7 +93,9 @@ def side_of(base: Base, stack: str) -> Side:
         first = error.message.splitlines()[0]
         return Side(root, loaded, settings.settings, settings.sources, problem=side.problem or f"{base.ref}: {first}")
     try:
-        findings = in_order([*check_fields(recording, root), *evaluate(recording, root, loaded.sources)])
+        # All that is told of the other side too, so that what was there before is not called new.
+        files = [f for f in found if f.severity != "error"] + (check(loaded.catalog, root) if loaded.catalog else [])
+        findings = in_order([*files, *judge(recording, root, loaded.sources)])
     except PackFailed as error:
         text = f"the policy pack of {base.ref} could not judge it: {str(error).splitlines()[0]}"
         return Side(root, loaded, settings.settings, settings.sources, recording, None, text)

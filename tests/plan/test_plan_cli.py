@@ -91,6 +91,32 @@ def test_broken_declarations(run: Any, broken: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_warnings_stop_nothing(run: Any, root: Path, tmp_path: Path) -> None:
+    """An organisation without services or teams is warned of: the program runs, the exit code says what JSON says."""
+    services = tmp_path / "services"
+    services.mkdir()
+    shutil.copy(root / "services" / "_org.yaml", services)
+    result = run("plan", "-s", "local", "--services", services, "-f", "json")
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["passes"], document["errors"]) == (0, True, 0)
+    assert document["objects"]["total"] > 0
+    assert [f["severity"] for f in document["findings"] if f["id"] == "SVC052"] == ["warning"]
+    out = tmp_path / "out"
+    rendered = run("render", "-s", "prod", "-o", out, "--services", services)
+    assert rendered.exit_code == 0, rendered.output
+    assert "warning: " in rendered.stderr
+    assert "[SVC052]" in rendered.stderr
+    assert (out / "_cluster" / "namespace-flameplane-system.yaml").is_file()
+
+
+def test_documented_output(run: Any, root: Path) -> None:
+    """Every line of the example in docs/plan.md is one that is printed today."""
+    example = (root / "docs" / "plan.md").read_text().split("```")[1].strip().splitlines()
+    printed = ["$ flameplane plan -s local", *run("plan", "-s", "local").stdout.splitlines(), "  ..."]
+    assert len(example) > 5
+    assert [line for line in example if line not in printed] == [], f"printed today: {printed}"
+
+
 def test_other_services(run: Any, root: Path, tmp_path: Path) -> None:
     """--services reaches the program: one service less is one less declared."""
     services = tmp_path / "services"
@@ -148,7 +174,7 @@ def test_failures(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         raise PackFailed("the policy pack ended")
 
     with monkeypatch.context() as patched:
-        patched.setattr(package, "evaluate", pack)
+        patched.setattr(package, "judge", pack)
         result = run("plan", "-s", "local")
         assert (result.exit_code, result.stdout) == (3, "")
         assert result.stderr.endswith("flameplane: the policy pack ended\n")

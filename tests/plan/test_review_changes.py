@@ -315,6 +315,19 @@ def test_nothing_changes(root: Path, project: Path) -> None:
     assert "  none in this environment" in as_lines(found)
 
 
+def test_what_was_there_before_is_not_new(root: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warnings of the files and a CODEOWNERS that has drifted are found in the base as well."""
+    for team in ("payments", "catalog", "insights", "storefront"):
+        shutil.rmtree(project / "services" / team)
+    (project / "CODEOWNERS").write_text("* @acme/nobody\n")
+    monkeypatch.setattr("flameplane.review.review.record", lambda *_: recording(role("get")))
+    monkeypatch.setattr("flameplane.review.review.judge", lambda *_: [])
+    base = side_of(Base("main", "ab" * 20, project), "prod")
+    assert [f.id for f in base.findings or []] == ["PLN020", "SVC052"]
+    found = review(Base("main", "ab" * 20, project), base, base, "prod", TODAY)
+    assert ([f.id for f in found.before], found.new, found.fixed) == (["PLN020", "SVC052"], (), ())
+
+
 def test_base_that_cannot_be_compared_in_full(root: Path, project: Path) -> None:
     """No such environment, no program, declarations that today's schemas refuse: said, never a failure."""
     base = Base("main", "ab" * 20, project)
