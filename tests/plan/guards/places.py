@@ -17,6 +17,7 @@ NAMESPACED = (
     "RoleBinding",
     "NetworkPolicy",
     "PersistentVolumeClaim",
+    "PersistentVolumeClaim",
     "PodDisruptionBudget",
     "PrometheusRule",
     "PodMonitor",
