@@ -17,6 +17,7 @@ import pytest
 import yaml
 from servers import HOST, Answer, free_ports, request, running
 
+from components.grafana_settings import HARDENING
 from flameplane import plan
 
 WHERE = "set it to the folder of an unpacked Grafana 12 or newer (with bin/grafana, conf/ and public/)"
@@ -103,6 +104,31 @@ def test_every_data_source_is_kept_as_declared(grafana: Grafana) -> None:
         assert {key: runs[key] for key in KEPT} == {key: declared[key] for key in KEPT}
         assert {key: runs["jsonData"].get(key) for key in declared["jsonData"]} == declared["jsonData"]
         assert runs["readOnly"] is True
+
+
+def test_every_span_leads_to_the_profile_of_its_service(grafana: Grafana) -> None:
+    """The correlation, with the variable that Grafana fills in when a span is clicked."""
+    linked = [source for source in grafana.datasources if source.get("correlations")]
+    assert linked
+    for declared in linked:
+        answer = grafana.get(f"/api/datasources/uid/{declared['uid']}/correlations")
+        assert answer.status == 200, answer.text
+        (runs,) = json.loads(answer.text)
+        (wanted,) = declared["correlations"]
+        assert (runs["targetUID"], runs["label"]) == (wanted["targetUID"], wanted["label"])
+        assert runs["config"]["target"]["labelSelector"] == '{service_name="${serviceName}"}'
+
+
+def test_every_hardened_setting_is_one_that_grafana_knows(grafana: Grafana) -> None:
+    """A variable of a name that Grafana does not know has no effect, and nobody would notice."""
+    answer = grafana.get("/api/admin/settings")
+    assert answer.status == 200, answer.text
+    runs = {
+        f"GF_{section}_{key}".upper().replace(".", "_").replace("-", "_"): value
+        for section, values in json.loads(answer.text).items()
+        for key, value in values.items()
+    }
+    assert {name: runs.get(name) for name in HARDENING} == HARDENING
 
 
 def test_every_dashboard_is_there(grafana: Grafana) -> None:
