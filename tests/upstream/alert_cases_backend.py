@@ -9,7 +9,7 @@ DLQ = 'pyroscope_segment_writer_store_metadata_dlq{{status="{}"}}'
 RECEIVED = 'pyroscope_distributor_received_decompressed_bytes_total_sum{tenant="payments",stage="received"}'
 COMPACTED = 'pyroscope_compaction_worker_jobs_completed_total{{tenant="payments",level="0",status="{}"}}'
 TOMBSTONES = 'pyroscope_metastore_index_tombstones{{instance="{}",tenant="payments",type="blocks"}}'
-ROUTE = "/querier.v1.querierservice/selectmergestacktraces"
+ROUTE = "querier_v1_querierservice_selectmergestacktraces"
 READS = f'pyroscope_request_duration_seconds_count{{{{method="POST",route="{ROUTE}",status_code="{{}}"}}}}'
 
 

@@ -3,7 +3,7 @@
 from alert_case import Case
 
 MERGED = 'flameplane_downsample_merged_until_timestamp_seconds{tenant="payments"}'
-ROUTE = "/querier.v1.querierservice/selectmergestacktraces"
+ROUTE = "querier_v1_querierservice_selectmergestacktraces"
 READS = f'pyroscope_request_duration_seconds_count{{{{method="POST",route="{ROUTE}",status_code="{{}}"}}}}'
 FORWARDED = 'flameplane_gateway_forwarded_total{direction="read",pod="g"}'
 GATEWAY = '{namespace="flameplane-access",deployment="gateway"}'
