@@ -164,8 +164,8 @@ def table(results: list[Measured], load: float, shares: str) -> str:
     lines += [
         "",
         shares,
-        "Most of the pack's time is Pulumi's: it reads all resources again for each stack policy, and each of them again",
-        "for each of the other policies.",
+        "Most of the pack's time is Pulumi's: it reads all resources again for each stack policy, and each of them",
+        "again for each of the other policies.",
         "",
         f"Goal: {GOAL[0]} services in less than {GOAL[1]:g} s on two cores.",
     ]
