@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
+from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict
 from pulumi_kubernetes.core.v1 import (
     ContainerArgsDict,
     ContainerPortArgsDict,
@@ -12,11 +13,13 @@ from pulumi_kubernetes.core.v1 import (
     PodSpecArgsDict,
     ProbeArgsDict,
     ResourceRequirementsArgsDict,
+    ServiceSpecArgsDict,
     TopologySpreadConstraintArgsDict,
     VolumeArgsDict,
     VolumeMountArgsDict,
 )
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
+from pulumi_kubernetes.policy.v1 import PodDisruptionBudgetSpecArgsDict
 
 from components import pods, tls
 from components.backend_urls import DOORS, HTTP_PORT
@@ -81,6 +84,31 @@ class Part(Component):
             }
             for key in (ZONE, HOST)
         ]
+
+    def door(self) -> ServiceSpecArgsDict:
+        """Service of a role that the gateway calls."""
+        return {
+            "type": "ClusterIP",
+            "selector": self.selector,
+            "ports": [{"name": "http", "port": HTTP_PORT, "target_port": "http", "protocol": "TCP"}],
+        }
+
+    def one_at_a_time(self) -> PodDisruptionBudgetSpecArgsDict:
+        """Disruption budget; a pod that is not ready anyway does not hold up the drain of its node."""
+        return {
+            "max_unavailable": 1,
+            "unhealthy_pod_eviction_policy": "AlwaysAllow",
+            "selector": {"match_labels": self.selector},
+        }
+
+    def stateless(self, grace: int) -> DeploymentSpecArgsDict:
+        """Deployment that is never below its replicas while it is rolled out; ``grace`` is in seconds."""
+        return {
+            "replicas": self.args.size.replicas,
+            "selector": {"match_labels": self.selector},
+            "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": 1, "max_unavailable": 0}},
+            "template": {"metadata": self.template_metadata(), "spec": self.pod(grace=grace)},
+        }
 
     def pod(
         self,

@@ -31,11 +31,7 @@ class QueryFrontend(Part):
         Service(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE, annotations=waited_for),
-            spec={
-                "type": "ClusterIP",
-                "selector": self.selector,
-                "ports": [{"name": "http", "port": HTTP_PORT, "target_port": "http", "protocol": "TCP"}],
-            },
+            spec=self.door(),
             opts=self.options(),
         )
         NetworkPolicy(
@@ -61,22 +57,13 @@ class QueryFrontend(Part):
         PodDisruptionBudget(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE),
-            spec={
-                "max_unavailable": 1,
-                "unhealthy_pod_eviction_policy": "AlwaysAllow",
-                "selector": {"match_labels": self.selector},
-            },
+            spec=self.one_at_a_time(),
             opts=self.options(),
         )
         Deployment(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE, annotations=waited_for),
-            spec={
-                "replicas": args.size.replicas,
-                "selector": {"match_labels": self.selector},
-                "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": 1, "max_unavailable": 0}},
-                "template": {"metadata": self.template_metadata(), "spec": self.pod(grace=GRACE)},
-            },
+            spec=self.stateless(GRACE),
             opts=self.options(),
         )
         self.register_outputs({})

@@ -60,11 +60,7 @@ class SegmentWriter(Part):
         PodDisruptionBudget(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE),
-            spec={
-                "max_unavailable": 1,
-                "unhealthy_pod_eviction_policy": "AlwaysAllow",
-                "selector": {"match_labels": self.selector},
-            },
+            spec=self.one_at_a_time(),
             opts=self.options(),
         )
         StatefulSet(

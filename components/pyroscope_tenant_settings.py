@@ -29,11 +29,7 @@ class TenantSettings(Part):
         Service(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE, annotations=waited_for),
-            spec={
-                "type": "ClusterIP",
-                "selector": self.selector,
-                "ports": [{"name": "http", "port": HTTP_PORT, "target_port": "http", "protocol": "TCP"}],
-            },
+            spec=self.door(),
             opts=self.options(),
         )
         NetworkPolicy(
