@@ -1,7 +1,7 @@
 """The way from the VPC to S3: whose requests pass, and to which buckets."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pulumi
 from pulumi_aws.ec2 import VpcEndpoint
@@ -9,17 +9,7 @@ from pulumi_aws.ec2 import VpcEndpoint
 from components.aws.documents import Statement, document
 from components.aws.site import AUDIT, PROFILES, Site
 from components.base import Component
-
-# What the pods do (`roles.py`), taken together.
-ACTIONS: Final = (
-    "s3:AbortMultipartUpload",
-    "s3:DeleteObject",
-    "s3:GetBucketLocation",
-    "s3:GetObject",
-    "s3:ListBucket",
-    "s3:ListMultipartUploadParts",
-    "s3:PutObject",
-)
+from schemas.allowed import PROFILE_ACTIONS
 
 
 @dataclass(frozen=True)
@@ -69,7 +59,7 @@ def policy(site: Site) -> str:
         "Sid": "AllowOwnBuckets",
         "Effect": "Allow",
         "Principal": "*",
-        "Action": list(ACTIONS),
+        "Action": list(PROFILE_ACTIONS),  # of all pods together: the gateway needs no other
         "Resource": [*buckets, *(f"{arn}/*" for arn in buckets)],
         "Condition": {"StringEquals": {"aws:PrincipalOrgID": organisation, "aws:ResourceOrgID": organisation}},
     }
