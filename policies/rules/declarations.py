@@ -1,16 +1,27 @@
 """What every declared service and team must have: an owner, a budget, a sample rate that the agents really use."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from policies.declared import Declared, Document, read
-from policies.objects import at, breaks, documents, items, label, name, namespace
+from policies.objects import at, breaks, documents, items, label, name, namespace, whole
 from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import AGENT_NAMESPACE, SAMPLE_RATE_HZ
 
 NODE_SERVICES: Final = "node-services"
 RATE: Final = "spec.profiling.sampleRateHz"
+# What the agents are told of a service, and where it is declared.
+TOLD: Final = {
+    "sampleRateHz": RATE,
+    "team": "metadata.team",
+    "types": "spec.profiling.types",
+    "cpuSource": "spec.profiling.cpuSource",
+    "labels": "spec.labels",
+    "pprofPort": "spec.language.pprofPort",
+    "namespace": "spec.workload.namespace",
+    "selector": "spec.workload.selector",
+}
 LOWEST, HIGHEST = SAMPLE_RATE_HZ
 
 
@@ -44,14 +55,23 @@ def _agents_agree(manifest: Manifest, services: dict[str, Document]) -> Iterator
         yield breaks(manifest, f"tells the agents about {extra}, which no service file declares")
     for service in (services[n] for n in sorted(services.keys() & entries.keys())):
         entry = entries[service.name]
-        for key, path in (("sampleRateHz", RATE), ("team", "metadata.team")):
-            if entry.get(key) != service.get(path):
+        for key, path in TOLD.items():
+            if _plain(entry.get(key)) != _plain(service.get(path)):
                 yield _of(
                     service,
                     path,
                     f"{label(manifest)} has {key} {entry.get(key)} for {service.name}, declared is {service.get(path)}",
                     manifest,
                 )
+
+
+def _plain(value: Any) -> Any:
+    """A value in a form that compares and reads well."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(below) for key, below in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_plain(below) for below in value]
+    return whole(value)
 
 
 def _owners(manifests: Sequence[Manifest]) -> Iterator[Violation]:

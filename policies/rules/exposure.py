@@ -1,7 +1,8 @@
 """Nothing of the platform is reachable from outside the cluster by itself."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from policies.objects import WORKLOADS, at, breaks, containers, items, namespace
 from policies.rule import Manifest, Rule, Violation
@@ -79,11 +80,22 @@ def _host_ports(manifest: Manifest) -> Iterator[Violation]:
 
 
 def _reaches_in(manifest: Manifest) -> Iterator[Violation]:
-    """A route elsewhere whose backend is in one of our namespaces."""
-    for rule in items(at(manifest, "spec", "rules")):
-        for backend in items(rule.get("backendRefs")):
-            if backend.get("namespace") in NAMESPACES:
-                yield breaks(manifest, f"leads traffic from outside into {backend['namespace']}")
+    """A route elsewhere that names one of our namespaces: as a backend's, or in the name of a Service."""
+    named = {part for text in _texts(manifest.get("spec")) for part in re.split(r"[./:]", text)}
+    for into in sorted(named & set(NAMESPACES)):
+        yield breaks(manifest, f"leads traffic from outside into {into}")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value, however deep: each controller's routes have a form of their own."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for below in value.values():
+            yield from _texts(below)
+    elif isinstance(value, Iterable):
+        for below in value:
+            yield from _texts(below)
 
 
 RULES: Final = (

@@ -9,6 +9,8 @@ from schemas.allowed import AGENT_NAMESPACE, NAMESPACES
 
 POLICY: Final = "ValidatingAdmissionPolicy"
 BINDING: Final = "ValidatingAdmissionPolicyBinding"
+# The guards of the whole platform (components/agent_guard.py, components/platform_guard.py).
+GUARDS: Final = tuple(f"flameplane-{of}-guard" for of in ("access", "namespace", "node", "workload"))
 LABEL: Final = "pod-security.kubernetes.io/"
 LEVELS: Final = ("privileged", "baseline", "restricted")
 NAMESPACE_LABEL: Final = "kubernetes.io/metadata.name"
@@ -44,11 +46,23 @@ def _bound(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         for field in ("objectSelector", "excludeResourceRules"):
             if at(binding, "spec", "matchResources", field):
                 yield breaks(binding, f"leaves some objects out ({field})")
+    yield from _left_out(manifests)
     held = {namespace for b in bindings if _judges_pods(b, policies) for namespace in _namespaces(b)}
     for manifest in manifests:
         ours = manifest.get("kind") == "Namespace" and name(manifest) == AGENT_NAMESPACE
         if ours and policies + bindings and AGENT_NAMESPACE not in held:
             yield breaks(manifest, "is privileged for Pod Security, and no admission policy of pods holds it")
+
+
+def _left_out(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    """Where most of the platform's namespaces and any guard are declared, all of both have to be."""
+    spaces, policies = ({name(m) for m in manifests if m.get("kind") == kind} for kind in ("Namespace", POLICY))
+    if len(spaces & set(NAMESPACES)) < len(NAMESPACES) - 1 or not policies:
+        return
+    missing = [f"Namespace/{n}" for n in NAMESPACES if n not in spaces]
+    missing += [f"{POLICY}/{n}" for n in GUARDS if n not in policies]
+    for left_out in missing:
+        yield Violation(f"{left_out} is not declared: nothing holds what it was about")
 
 
 def _judges_pods(binding: Manifest, policies: Sequence[Manifest]) -> bool:

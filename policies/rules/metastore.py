@@ -5,10 +5,11 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from policies.objects import WORKLOADS, at, breaks, containers, items, name, namespace, pod, texts
-from policies.pyroscope import ConfigFile, config_files
+from policies.pyroscope import ConfigFile, config_files, flags
 from policies.rule import Manifest, Rule, Violation
 
 PATHS: Final = (("metastore", "data_dir"), ("metastore", "raft", "dir"), ("metastore", "raft", "snapshots_dir"))
+FLAGS: Final = ("metastore.data-dir", "metastore.raft.dir", "metastore.raft.snapshots-dir")
 
 
 def _persistent(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -23,6 +24,9 @@ def _persistent(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 yield from _kept(workload, str(folder), config)
         for workload in users:
             yield from _claims(workload)
+    for container, flag, value in flags(manifests):
+        if flag in FLAGS:
+            yield container.breaks(f"has the flag -{flag}={value}, which beats the configuration files")
 
 
 def runs_metastore(workload: Manifest, config: ConfigFile) -> bool:

@@ -41,7 +41,8 @@ def _policies(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 
 def _denies_all(policy: Manifest) -> bool:
     spec = policy.get("spec") or {}
-    everyone = not _selects(spec.get("podSelector"))
+    selector = spec.get("podSelector") or {}
+    everyone = not selector.get("matchLabels") and not items(selector.get("matchExpressions"))
     both = {str(t) for t in items(spec.get("policyTypes"))} == set(DIRECTIONS)
     return everyone and both and not items(spec.get("ingress")) and not items(spec.get("egress"))
 
@@ -54,8 +55,10 @@ def _is_about(policy: Manifest, workload: Manifest) -> bool:
 
 
 def _selects(selector: Mapping[str, Any] | None) -> bool:
-    """Whether a label selector narrows anything; `{}` selects everything."""
-    return bool(selector) and bool((selector or {}).get("matchLabels") or (selector or {}).get("matchExpressions"))
+    """Whether a label selector names whom it selects: `{}`, Exists, NotIn and DoesNotExist let in who comes later."""
+    expressions = items((selector or {}).get("matchExpressions"))
+    named = any(e.get("operator") == "In" and items(e.get("values")) for e in expressions)
+    return bool((selector or {}).get("matchLabels")) or named
 
 
 def _rule(policy: Manifest, direction: str, rule: Mapping[str, Any], peers: str) -> Iterator[Violation]:

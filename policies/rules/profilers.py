@@ -7,7 +7,7 @@ from typing import Any, Final
 from policies.objects import WORKLOADS, at, breaks, containers, documents, items, label, texts
 from policies.pyroscope import config_files, flags, override_files
 from policies.rule import Manifest, Rule, Violation
-from schemas.allowed import JFR_EVENTS
+from schemas.allowed import JFR_EVENTS, NAMESPACES
 
 POLICIES: Final = ("MutatingAdmissionPolicy",)
 # Ways to take values along, each reproduced with planted secrets (docs/policies.md): pattern, and what it gives away.
@@ -32,6 +32,8 @@ CAPTURING: Final = tuple(
     )
 )
 JFR_EVENT: Final = re.compile(r"\bjdk\.[A-Z]\w+")
+# Java's agent alone is told by these; whatever format is asked for, JFR is what it uploads to Pyroscope.
+JAVA: Final = re.compile(r"\bPYROSCOPE_(FORMAT|PROFILER_[A-Z]+|UPLOAD_INTERVAL|AP_EXTRA_ARGUMENTS)\b[=:\"'\s]")
 # Where the options that Java's agent hands to async-profiler stand.
 REDACTED: Final = re.compile(r"PYROSCOPE_AP_EXTRA_ARGUMENTS[\"'\s:=,value]*[^\n\"']*\bjfropts=3(?![0-9])")
 # Public services that profilers, Pyroscope and Grafana know of.
@@ -41,6 +43,11 @@ PUBLIC: Final = re.compile(
     re.IGNORECASE,
 )
 INTERNAL: Final = re.compile(r"^https?://[a-z0-9.-]+\.(svc|svc\.cluster\.local|internal|local)(:[0-9]+)?(/.*)?$")
+# Variables that say where profiles, or all requests of a program, go.
+DESTINATION: Final = re.compile(
+    r"\b(PYROSCOPE_SERVER_ADDRESS|FLAMEPLANE_RECEIVER|(?:HTTPS?|ALL)_PROXY)=(\S*)", re.IGNORECASE
+)
+OURS: Final = re.compile(rf"^(https?://[a-z0-9-]+\.({'|'.join(NAMESPACES)})\.svc(\.cluster\.local)?(:[0-9]+)?/?)?$")
 REPORTING: Final = ("analytics.reporting-enabled", "usage-stats.enabled")
 # Settings of Grafana that send something out, and of the gateway what the browser may; all have to be false.
 SENDING: Final = re.compile(
@@ -85,7 +92,7 @@ def _java(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         if manifest.get("kind") == "ConfigMap":
             text = "\n".join(str(value) for value in (manifest.get("data") or {}).values())
         given = re.search(r"^JAVA_TOOL_OPTIONS=.*pyroscope", text, re.MULTILINE)
-        if (given or re.search(r"PYROSCOPE_FORMAT[=:\"'\s]+jfr", text)) and not REDACTED.search(text):
+        if (given or JAVA.search(text)) and not REDACTED.search(text):
             yield breaks(
                 manifest,
                 "runs Java's agent without jfropts=3 (PYROSCOPE_AP_EXTRA_ARGUMENTS): every upload would hold system "
@@ -129,6 +136,9 @@ def _sends(manifest: Manifest) -> Iterator[Violation]:
     for where, text in _texts(manifest):
         if found := PUBLIC.search(text):
             yield breaks(manifest, f"names the public service {found[0]} in {where}")
+        for variable, url in DESTINATION.findall(text):
+            if not OURS.match(url):
+                yield breaks(manifest, f"sends to {url} ({variable} in {where}), which is no part of the platform")
         for line in text.splitlines():
             key, _, value = line.partition("=")
             if SENDING.match(key) and value.strip().lower() not in ("false", ""):

@@ -36,6 +36,7 @@ def _tenants(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield breaks(file.manifest, f"has no tenant {missing}", team.declared("metadata.name"))
         for extra in sorted(t for t in tenants - wanted if TENANT.match(t)):
             yield breaks(file.manifest, f"has the tenant {extra}, which is no team's")
+    yield from _files_there(manifests if teams else ())
     for config in config_files(manifests):
         for path, value, otherwise in BOUNDARY:
             if at(config.body, *path) != value:
@@ -46,6 +47,16 @@ def _tenants(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for container, flag, value in flags(manifests):
         if flag.endswith(FLAGS):
             yield container.breaks(f"has the flag -{flag}={value}, which beats the configuration files")
+
+
+def _files_there(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    """What the backend is told to read is declared: what is left out breaks no rule about what is in it."""
+    configs, overrides = any(config_files(manifests)), any(override_files(manifests))
+    for container, flag, told in flags(manifests):
+        if flag == "config.file" and not configs:
+            yield container.breaks(f"reads {told}, and no ConfigMap holds Pyroscope's configuration")
+        elif flag == "config.file" and not overrides:
+            yield container.breaks("knows no tenant: no ConfigMap holds the overrides")
 
 
 def _readers(manifests: Sequence[Manifest], teams: dict[str, Document]) -> Iterator[Violation]:

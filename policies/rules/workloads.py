@@ -33,8 +33,11 @@ def _pods(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 "does not set automountServiceAccountToken: false: every container would get a token; "
                 "mount a projected one where it is needed",
             )
-        if items((spec.get("securityContext") or {}).get("sysctls")):
+        shared = spec.get("securityContext") or {}
+        if items(shared.get("sysctls")):
             yield breaks(manifest, "sets sysctls")
+        if shared.get("fsGroup") == 0 or 0 in items(shared.get("supplementalGroups")):
+            yield breaks(manifest, "gives its containers the group root (fsGroup, supplementalGroups)")
         for key, value in (at(template(manifest), "metadata", "annotations") or {}).items():
             if key.startswith(APPARMOR_ANNOTATION) and value == "unconfined":
                 yield breaks(manifest, f"turns AppArmor off by the annotation {key}")
@@ -58,11 +61,23 @@ def _container(container: Container) -> Iterator[Violation]:
             yield container.breaks("does not set runAsNonRoot: true")
         if container.effective("runAsUser") == 0:
             yield container.breaks("runs as root (runAsUser: 0)")
+        if container.effective("runAsGroup") == 0:
+            yield container.breaks("runs with the group root (runAsGroup: 0)")
     seccomp = (container.effective("seccompProfile") or {}).get("type")
     if seccomp not in SECCOMP_TYPES:
         yield container.breaks(f"has seccomp profile {seccomp or 'none'}; valid: {', '.join(SECCOMP_TYPES)}")
     if (container.effective("appArmorProfile") or {}).get("type") == "Unconfined":
         yield container.breaks("turns AppArmor off (Unconfined)")
+    yield from _own_way(container)
+
+
+def _own_way(container: Container) -> Iterator[Violation]:
+    """A label of its own choice, and programs that are in no list of arguments."""
+    if container.effective("seLinuxOptions"):
+        yield container.breaks("sets seLinuxOptions: the runtime gives every container a label of its own")
+    for when in container.body.get("lifecycle") or {}:
+        if when in ("postStart", "preStop") and at(container.body, "lifecycle", when, "exec"):
+            yield container.breaks(f"runs a command unseen (lifecycle.{when}.exec)")
 
 
 def _privileged(manifests: Sequence[Manifest]) -> Iterator[Violation]:
