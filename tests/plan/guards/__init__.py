@@ -5,12 +5,13 @@ is a function with a name, and a changed component that breaks one has to change
 reviewed.
 """
 
-from guards import access, admission, backend, cloud, configs, grafana, network, places, pods
+from guards import access, admission, backend, cloud, configs, grafana, network, places, pods, programs
 from guards.stack import Guard, Stack
 
 GUARDS: tuple[Guard, ...] = (
     *places.GUARDS,
     *pods.GUARDS,
+    *programs.GUARDS,
     *network.GUARDS,
     *access.GUARDS,
     *backend.GUARDS,
