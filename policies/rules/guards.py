@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from policies.objects import at, breaks, items, name, texts
+from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import AGENT_NAMESPACE, NAMESPACES
 
@@ -55,9 +56,10 @@ def _bound(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 
 
 def _left_out(manifests: Sequence[Manifest]) -> Iterator[Violation]:
-    """Where most of the platform's namespaces and any guard are declared, all of both have to be."""
-    spaces, policies = ({name(m) for m in manifests if m.get("kind") == kind} for kind in ("Namespace", POLICY))
-    if len(spaces & set(NAMESPACES)) < len(NAMESPACES) - 1 or not policies:
+    """An environment with any namespace of the platform needs all of them, and every guard."""
+    kinds = ("Namespace", POLICY, SETTINGS)
+    spaces, policies, settings = ({name(m) for m in manifests if m.get("kind") == kind} for kind in kinds)
+    if not settings or not spaces & NAMESPACES.keys():
         return
     missing = [f"Namespace/{n}" for n in NAMESPACES if n not in spaces]
     missing += [f"{POLICY}/{n}" for n in GUARDS if n not in policies]
@@ -107,7 +109,7 @@ RULES: Final = (
         "policy, if it refuses.",
         remediation="Keep the guards of components/agent_guard.py and components/platform_guard.py: failurePolicy "
         "Fail, bound with Deny, no exceptions.",
-        kinds=("Namespace", POLICY, BINDING),
+        kinds=("Namespace", POLICY, BINDING, SETTINGS),
         check=_bound,
         scope="stack",
     ),

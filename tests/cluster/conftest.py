@@ -60,9 +60,9 @@ def no_cluster() -> Iterator[Layout]:
     local.cluster.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def platform(cluster: ClusterInfo, tmp_path_factory: pytest.TempPathFactory) -> Platform:
-    """The platform of services/, brought up on the cluster by the command that users run."""
+    """The platform of services/, brought up on the cluster by the command that users run; also after its withdrawal."""
     platform = Platform(ROOT, cluster, tmp_path_factory.mktemp("platform"))
     platform.up()
     return platform
