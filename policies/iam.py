@@ -141,7 +141,8 @@ def _condition(operator: str, key: str, values: list[str], context: Mapping[str,
     if plain not in _OPERATORS:
         raise NotUnderstood(f"the condition operator {operator}")
     if key not in context:
-        return exists or negated
+        # Of no value, none is any that matches: `ForAnyValue:StringNotEquals` does not deny who has no such key.
+        return exists or (negated and not operator.startswith("ForAnyValue:"))
     return any(_OPERATORS[plain](v, context[key]) for v in values) is not negated
 
 

@@ -23,6 +23,7 @@ def means(**meanings: str) -> dict[str, Any]:
 
 
 ApiVersion = Literal["flameplane.dev/v1"]
+Environment = Literal["local", "dev", "staging", "prod"]
 # RFC 1123 label, kept to 40 characters so that every object name made from a team and a service fits into 63 + a
 # suffix.
 NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from schemas.base import FORMS, Model, Name, form
+from schemas.base import FORMS, Environment, Model, form
 
 FILE: Final = "policies/waivers.yaml"
 MAX_DAYS: Final = 90  # a waiver is a debt with a date, no change of the rule
@@ -53,7 +53,7 @@ class Waiver(Model):
     approver: Person = Field(description="Who agreed; never the owner.")
     expires: Day = Field(description="Last day on which it holds.")
     granted: Day | None = Field(default=None, description="Day of the approval; absent: today.")
-    environments: list[Name] | None = Field(default=None, min_length=1, description="Absent: every environment.")
+    environments: list[Environment] | None = Field(default=None, min_length=1, description="Absent: every environment.")
 
     def holds_in(self, stack: str) -> bool:
         """Whether it is about this environment."""

@@ -1,6 +1,6 @@
 """Roles of pods in the cloud: one per service account, for named actions on our own buckets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from policies.cloud import (
@@ -15,7 +15,7 @@ from policies.cloud import (
     clouds,
     policy,
 )
-from policies.iam import Request, Statement, answer, listed, statements
+from policies.iam import Statement, listed, principals, statements
 from policies.objects import at, items, name, namespace
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
@@ -57,25 +57,33 @@ def _trusted(cloud: Cloud, role: Manifest) -> Iterator[Violation]:
                 role, f"can be assumed by {', '.join(other) or 'NotAction'}; valid: sts:AssumeRole, sts:TagSession"
             )
     mine = [a for a in cloud.of(POD_IDENTITY) if str(at(a, "spec", "roleArn")).endswith(f"/{at(role, 'spec', 'name')}")]
+    if not mine:
+        yield breaks(role, "belongs to no service account: a PodIdentityAssociation is missing")
     for association in mine:
         spec = association.get("spec") or {}
         cluster = f"arn:aws:eks:{cloud.said('cloud.region')}:{cloud.account}:cluster/{cloud.said('cloud.eksCluster')}"
-        own = {
+        own = {  # whose account it is, FP021 asks
             f"{TAG}eks-cluster-arn": cluster,
             f"{TAG}kubernetes-namespace": str(spec.get("namespace")),
             f"{TAG}kubernetes-service-account": str(spec.get("serviceAccount")),
         }
-        for key in own:
-            request = Request(
-                "sts:AssumeRole",
-                "*",
-                service=AGENT,
-                context={"aws:sourceaccount": cloud.account, **own, key: "other"},
-            )
-            if answer(text, request) == "allow":
-                yield breaks(
-                    role, f"is given whatever {key.removeprefix(TAG)} asks: a condition on aws:RequestTag is missing"
-                )
+        for statement in statements(text):
+            if statement.get("Effect") == "Allow":
+                yield from (breaks(role, how) for how in _wider(statement, own))
+
+
+def _wider(statement: Statement, own: Mapping[str, str]) -> Iterator[str]:
+    """What a trust statement gives beyond one service account. Compared as a whole: a second principal, another
+    operator (`StringLike`, `...IfExists`, `ForAllValues:`) or a second value each open it further."""
+    who = list(principals(statement))
+    if who != [("Service", AGENT)]:
+        named = ", ".join(value for _, value in who) or "whoever NotPrincipal leaves"
+        yield f"can be assumed by {named}; valid: the service {AGENT} alone"
+    conditions = statement.get("Condition") or {}
+    asked = {key.lower(): listed(value) for key, value in (conditions.get("StringEquals") or {}).items()}
+    for key, value in own.items():
+        if asked.get(key) != [value]:
+            yield f"is given whatever {key.removeprefix(TAG)} asks: StringEquals of {value} on {key} is missing"
 
 
 def _allowed(cloud: Cloud, statement: Statement) -> Iterator[str]:

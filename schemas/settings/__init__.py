@@ -1,10 +1,8 @@
 """stacks/Pulumi.<environment>.yaml: the typed settings of one environment. Secrets are only named here, never held."""
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
-from schemas.base import Model, refuse
+from schemas.base import Environment, Model, refuse
 from schemas.settings import backend as profile_store
 from schemas.settings import cloud as cloud_account
 from schemas.settings import environments
@@ -35,7 +33,7 @@ __all__ = [
 class Settings(Model):
     """One environment."""
 
-    environment: Literal["local", "dev", "staging", "prod"] = Field(
+    environment: Environment = Field(
         description="Name of the environment, which its file is called after.", examples=["prod"]
     )
     cluster: Cluster = Field(description="Which cluster is provisioned.")

@@ -53,6 +53,7 @@ WRONG = {
     "a key twice": (one() + "  rule: FP006\n", "WVR001", (8, 3), "written twice"),
     "unknown key": (one(until="2026-12-31"), "WVR001", (8, 10), "unknown key until"),
     "no reason": (one(reason=None), "WVR001", (2, 3), "reason is missing"),
+    "no environment": (one(environments=["prd"]), "WVR001", (9, 3), "'local', 'dev', 'staging' or 'prod'"),
     "a poor reason": (one(reason="later"), "WVR001", (4, 11), "reason"),
     "no approver": (one(approver=None), "WVR001", (2, 3), "approver is missing"),
     "no expiry": (one(expires=None), "WVR001", (2, 3), "expires is missing"),
