@@ -71,7 +71,7 @@ def _shortened(text: str) -> str:
 def _parts(page: Page) -> Iterator[str]:
     yield f"## Flameplane · {page.stack}: {verdict(page)}"
     yield _headline(page)
-    if page.review and page.review.problem:
+    if page.review and page.review.problem and page.review.recorded:
         yield f"> Not everything could be compared: {md(page.review.problem)}"
     yield _findings(page)
     if page.review:
@@ -97,11 +97,19 @@ def _headline(page: Page) -> str:
     if found.nothing and not found.problem:
         return f"Nothing changes here against `{found.ref}`."
     teams = [name for name, _ in by_team(found)]
-    parts = [f"{counted(list(found.objects)) or 'no'} objects"] if found.objects else ["no object changes"]
+    why = ""
+    if not found.recorded:
+        why = f"**Nothing could be compared** of what the program declares: {md(found.problem)}<br>"
+        parts = ["objects, and what they open: not compared"]
+    else:
+        parts = [f"{counted(list(found.objects)) or 'no'} objects"] if found.objects else ["no object changes"]
     if teams:
         parts.append(f"declared by {', '.join(teams)}")
-    new = sum(1 for f in found.new if not f.waived)
-    parts.append(f"{new or 'no'} new finding{'' if new == 1 else 's'}")
+    if found.judged:
+        new = sum(1 for f in found.new if not f.waived)
+        parts.append(f"{new or 'no'} new finding{'' if new == 1 else 's'}")
+    else:
+        parts.append(f"{_many(sum(1 for f in found.uncompared if not f.waived))} of this state, old or new")
     if found.cost_before and found.cost_after:
         parts.append(f"{found.cost_after.usd - found.cost_before.usd:+.2f} USD a month")
     if found.waivers:
@@ -109,16 +117,18 @@ def _headline(page: Page) -> str:
         parts.append(f"waivers: {', '.join(f'{count} {state}' for state, count in states.items())}")
     if found.openings:
         parts.append(f"**{len(found.openings)} to look at first**")
-    return " · ".join(parts) + f"<br>against `{found.ref}` ({found.commit})"
+    return why + " · ".join(parts) + f"<br>against `{found.ref}` ({found.commit})"
 
 
 def _findings(page: Page) -> str:
     found = page.review
-    first = [f for f in (found.new if found else page.findings) if not f.waived]
+    compared = found is not None and found.judged
+    first = [f for f in (found.new if found and compared else page.findings) if not f.waived]
     waived = [f for f in page.findings if f.waived]
     parts = []
     if first:
-        parts.append(f"### {'New findings' if found else 'Findings'}\n\n{_table(first)}")
+        title = "New findings" if compared else "Findings of this state, not compared" if found else "Findings"
+        parts.append(f"### {title}\n\n{_table(first)}")
     if found and (before := [f for f in found.before if not f.waived]):
         parts.append(_folded(f"{_many(len(before))} there before", _table(before)))
     if found and found.fixed:

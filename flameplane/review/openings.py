@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Final
 
+import yaml
+
 from flameplane.review.fields import shown
 from flameplane.review.objects import ObjectChange
 
@@ -13,6 +15,8 @@ _STATEFUL: Final = ("Namespace", "PersistentVolumeClaim", "PersistentVolume", "S
 _STATEFUL_CLOUD: Final = ("aws:s3/bucket:", "aws:kms/key:")
 _DOORS: Final = ("Ingress", "HTTPRoute", "Gateway", "ReferenceGrant")
 _HOST: Final = ("hostNetwork", "hostPID", "hostIPC", "hostUsers")
+_LIMITS: Final = "overrides.yaml"  # of the ConfigMap with the backend's limits per tenant
+_LONGTERM: Final = "-longterm"  # suffix of the tenant with a team's hourly profiles
 
 
 def openings(changes: Sequence[ObjectChange]) -> list[str]:
@@ -164,6 +168,33 @@ def _lost(change: ObjectChange) -> Iterator[str]:
         yield f"{change.title}: no longer protected from being destroyed"
 
 
+def _tenants(change: ObjectChange) -> Iterator[str]:
+    """Tenants that no team owns any more: the backend's default retention holds for what they stored."""
+    before, after = _limits(change.before), _limits(change.after)
+    for team in sorted(before.keys() - after.keys()):
+        if team.endswith(_LONGTERM) and team.removesuffix(_LONGTERM) in before.keys() - after.keys():
+            continue  # told with its team
+        sides = (("profiles", team), ("hourly profiles", f"{team}{_LONGTERM}"))
+        kept = [(what, _field(before, name, "retention_period")) for what, name in sides if name not in after]
+        told = " and ".join(f"{what} (kept {period})" for what, period in kept if period)
+        yield (
+            f"{change.title}: {team} is gone; its {told or 'profiles'} fall back to the default retention, "
+            "and what is older is deleted"
+        )
+
+
+def _limits(obj: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Limits by tenant, of the ConfigMap that holds them."""
+    text = _field(obj, "data", _LIMITS)
+    if not isinstance(text, str):
+        return {}
+    try:
+        found = _field(yaml.safe_load(text), "overrides")
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
 def _admission(change: ObjectChange) -> Iterator[str]:
     if change.kind.startswith(("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")) and change.state != "added":
         yield f"{change.title}: {change.state}; it decides what the API server admits"
@@ -176,6 +207,7 @@ _LOOKS: Final[tuple[Callable[[ObjectChange], Iterator[str]], ...]] = (
     _privileges,
     _cloud_policies,
     _lost,
+    _tenants,
     _admission,
 )
 

@@ -48,7 +48,11 @@ class Side:
 
 @dataclass(frozen=True)
 class Review:
-    """``problem``: why something of the base could not be compared; what could be is compared all the same."""
+    """``problem``: why something of the base could not be compared; what could be is compared all the same.
+
+    ``recorded``: whether there were objects of the base (or no such environment) to compare with. Where the base was
+    not judged, ``uncompared`` holds all findings, and ``new``, ``before`` and ``fixed`` are empty.
+    """
 
     ref: str
     commit: str
@@ -63,6 +67,9 @@ class Review:
     fixed: tuple[Finding, ...] = ()
     cost_before: Estimate | None = None
     cost_after: Estimate | None = field(default=None)
+    recorded: bool = True
+    judged: bool = True
+    uncompared: tuple[Finding, ...] = ()
 
     @property
     def retention(self) -> tuple[Declared, ...]:
@@ -71,7 +78,7 @@ class Review:
 
     @property
     def nothing(self) -> bool:
-        """Whether the change does nothing to this environment."""
+        """Whether the change does nothing to this environment, as far as it could be compared."""
         return not (self.objects or self.declared or self.images or self.waivers or self.new or self.fixed)
 
 
@@ -85,7 +92,7 @@ def side_of(base: Base, stack: str) -> Side:
         text = f"{base.ref} has no stack {stack}: all of it is new"
         return Side(root, loaded, None, settings.sources, None, [], text, absent=True)
     if loaded.catalog is None or settings.settings is None:
-        text = f"what {base.ref} declares is refused by today's schemas, first: {found[0].message}"
+        text = f"what {base.ref} declares is refused by today's schemas, first: {_first_error(found)}"
         side = Side(root, loaded, settings.settings, settings.sources, problem=text)
     try:
         recording = record(root, stack)
@@ -106,7 +113,8 @@ def review(base: Base, before: Side, after: Side, stack: str, today: date) -> Re
     """Compare two sides; ``after`` has been recorded and judged."""
     assert after.recording and after.findings is not None
     objects: Sequence[ObjectChange] = ()
-    if before.recording or before.absent:
+    recorded, judged = before.recording is not None or before.absent, before.findings is not None
+    if recorded:
         empty = Recording(after.recording.project, stack, after.recording.organization, {}, ())
         objects = object_changes(before.recording or empty, after.recording, after.loaded.catalog)
     new, still, fixed = _findings(before.findings, after.findings)
@@ -128,6 +136,9 @@ def review(base: Base, before: Side, after: Side, stack: str, today: date) -> Re
         fixed,
         cost_of(before),
         cost_of(after),
+        recorded,
+        judged,
+        () if judged else tuple(after.findings),
     )
 
 
@@ -139,12 +150,17 @@ def cost_of(side: Side) -> Estimate | None:
 
 
 def _findings(before: list[Finding] | None, after: list[Finding]) -> tuple[tuple[Finding, ...], ...]:
-    """New, still there, fixed. Nothing is called new where the base was not judged."""
+    """New, still there, fixed. Where the base was not judged, nobody knows which is which: all are empty."""
     if before is None:
-        return (), tuple(after), ()
+        return (), (), ()
     old, new = dict(zip(fingerprints(before), before, strict=True)), fingerprints(after)
     return (
         tuple(f for mark, f in zip(new, after, strict=True) if mark not in old),
         tuple(f for mark, f in zip(new, after, strict=True) if mark in old),
         tuple(f for mark, f in old.items() if mark not in set(new)),
     )
+
+
+def _first_error(findings: Sequence[Finding]) -> str:
+    """What the schemas refused first; a warning that stands before it refuses nothing."""
+    return next((f.message for f in findings if f.severity == "error"), findings[0].message)

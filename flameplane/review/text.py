@@ -17,7 +17,8 @@ def as_lines(found: Review) -> Iterator[str]:
     """What changes against the base."""
     yield f"Changes against {found.ref} ({found.commit})"
     if found.problem:
-        yield f"  not everything could be compared: {found.problem}"
+        what = "not everything could be compared" if found.recorded else "no object could be compared"
+        yield f"  {what}: {found.problem}"
     if found.nothing and not found.problem:
         yield "  none in this environment"
     if found.openings:
@@ -73,7 +74,9 @@ def counted(changes: list[ObjectChange]) -> str:
 
 def findings_words(found: Review) -> str:
     """``1 new, 14 there before, 2 fixed, 1 waived``."""
-    waived = sum(1 for f in (*found.new, *found.before) if f.waived)
+    waived = sum(1 for f in (*found.new, *found.before, *found.uncompared) if f.waived)
     new, before = (sum(1 for f in side if not f.waived) for side in (found.new, found.before))
     words = f"{new} new, {before} there before, {len(found.fixed)} fixed"
+    if not found.judged:
+        words = f"{len(found.uncompared) - waived} of this state, not compared"
     return f"{words}, {waived} waived" if waived else words

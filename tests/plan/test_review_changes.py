@@ -346,5 +346,8 @@ def test_base_that_cannot_be_compared_in_full(root: Path, project: Path) -> None
     assert [o.state for o in found.objects] == ["added"]
     assert [f.id for f in found.new] == ["FP001"]
     unjudged = review(base, without_program, after, "prod", TODAY)
-    assert (unjudged.objects, unjudged.new, [f.id for f in unjudged.before]) == ((), (), ["FP001"])
-    assert "not everything could be compared" in "\n".join(as_lines(unjudged))
+    assert (unjudged.objects, unjudged.new, unjudged.before) == ((), (), ())
+    assert [f.id for f in unjudged.uncompared] == ["FP001"]
+    lines = "\n".join(as_lines(unjudged))
+    assert "no object could be compared: main: there is no program" in lines
+    assert "findings: 1 of this state, not compared" in lines
