@@ -11,11 +11,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
-from environments import ENVIRONMENTS, Environment
+from environments import ENVIRONMENTS, FLEETS, Environment
 from platform_client import Platform
 
 from flameplane.local.kubectl import Object
@@ -114,10 +115,10 @@ def operator_definitions(root: Path, name: str) -> list[Object]:
     return [yaml.safe_load((Path(module["Dir"]) / file).read_text()) for file in files]
 
 
-@pytest.fixture
-def namespaces(platform: Platform, environment_of: Callable[[str], Environment]) -> Iterator[None]:
+@contextmanager
+def namespaces_of(objects: list[Object], platform: Platform) -> Iterator[None]:
     """Namespaces that an environment expects to be there: objects cannot be tried without them."""
-    declared = {item["metadata"].get("namespace") for name in ENVIRONMENTS for item in environment_of(name).manifests}
+    declared = {item["metadata"].get("namespace") for item in objects}
     present = {item["metadata"]["name"] for item in platform.kubectl.get("namespaces", doing="list namespaces")}
     missing = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in declared - present if name
@@ -129,8 +130,7 @@ def namespaces(platform: Platform, environment_of: Callable[[str], Environment])
         platform.call("delete", "--wait", objects=missing)
 
 
-@pytest.mark.usefixtures("namespaces")
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("environment", [*ENVIRONMENTS, *FLEETS])
 def test_the_api_server_accepts_every_rendered_object(
     platform: Platform, environment_of: Callable[[str], Environment], operator_types: str, environment: str
 ) -> None:
@@ -138,7 +138,8 @@ def test_the_api_server_accepts_every_rendered_object(
     if operator_types:
         left_out = [item for item in objects if item["apiVersion"].startswith(OF_OPERATORS)]
         objects = [item for item in objects if item not in left_out]
-    result = platform.call("create", "--dry-run=server", "--validate=strict", "--output=name", objects=objects)
+    with namespaces_of(objects, platform):
+        result = platform.call("create", "--dry-run=server", "--validate=strict", "--output=name", objects=objects)
     assert result.ok, result.err
     assert len(result.out.splitlines()) == len(objects)
     if operator_types and left_out:
@@ -152,7 +153,6 @@ def another(item: Object) -> Object:
     return changed
 
 
-@pytest.mark.usefixtures("namespaces")
 def test_strict_validation_is_on(platform: Platform, environment_of: Callable[[str], Environment]) -> None:
     """The test above would mean nothing if the API server let anything pass."""
     (item,) = [another(m) for m in environment_of("local").manifests if m["kind"] == "DaemonSet"]

@@ -1,5 +1,6 @@
 """The project's environments as they are recorded, once per test session: tests of rendered objects share them."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from variants import Project
 
+from benchmarks.fleet import generate
 from flameplane import catalog
 from flameplane.plan import manifest, record
 from policies import resources
@@ -23,6 +25,9 @@ ENVIRONMENTS = {
     "prod": ("prod", False),
     "prod with all images": ("prod", True),
 }
+# The same environments for a company of this size, with every image locked: that renders all there is.
+FLEET_SERVICES = 200
+FLEETS = {f"{stack} of {FLEET_SERVICES} services": stack for stack in ("local", "dev", "staging", "prod")}
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,14 @@ class Environment:
 
 def rendered(name: str, root: Path, scratch: Path) -> Environment:
     """Record an environment. ``scratch``: where a copy of the project goes if it needs one."""
-    stack, locked = ENVIRONMENTS[name]
+    stack, locked = (FLEETS[name], True) if name in FLEETS else ENVIRONMENTS[name]
     project = Project(root, scratch, locked=True).folder if locked else root
+    if name in FLEETS:
+        shutil.rmtree(project / "services")
+        generate(project, FLEET_SERVICES)
     recording = record(project, stack)
     manifests = tuple(m for resource in recording.resources if (m := manifest(resource)))
-    settings, declared = catalog.load_settings(root, stack).settings, catalog.load(root).catalog
+    settings, declared = catalog.load_settings(root, stack).settings, catalog.load(project).catalog
     assert settings and declared
     lock = ImagesLock.model_validate_json((project / "images.lock").read_text())
     beside = [
