@@ -7,7 +7,7 @@ import pulumi
 from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import ContainerPortArgsDict, Namespace, PodSpecArgsDict, Service
 
-from components import pods
+from components import pods, specs
 from components.base import Component
 from components.foundation import pod_security
 from components.pods import Images
@@ -76,11 +76,7 @@ class Demo(Component):
         Service(
             name,
             metadata=self.metadata(service.name, workload.namespace, service=service),
-            spec={
-                "type": "ClusterIP",
-                "selector": workload.selector,
-                "ports": [{"name": "http", "port": PORT, "target_port": "http", "protocol": "TCP"}],
-            },
+            spec=specs.door(workload.selector, "http", PORT),
             opts=self.options([namespace]),
         )
 

@@ -15,7 +15,7 @@ from pulumi_kubernetes.core.v1 import ConfigMap, PodSpecArgsDict, Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
-from components import network, pods
+from components import network, pods, specs
 from components.base import APP_LABEL, Component
 from components.egress_config import PORT, egress_config
 from components.pods import Images
@@ -65,17 +65,13 @@ class EgressProxy(Component):
         Service(
             f"{SYSTEM_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, SYSTEM_NAMESPACE, annotations=waited_for),
-            spec={
-                "type": "ClusterIP",
-                "selector": selector,
-                "ports": [{"name": "proxy", "port": PORT, "target_port": "proxy", "protocol": "TCP"}],
-            },
+            spec=specs.door(selector, "proxy", PORT),
             opts=self.options(),
         )
         PodDisruptionBudget(
             f"{SYSTEM_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, SYSTEM_NAMESPACE),
-            spec={"max_unavailable": 1, "selector": {"match_labels": selector}},
+            spec=specs.one_at_a_time(selector),
             opts=self.options(),
         )
         # Squid reads its file once: another list is another pod.
@@ -86,7 +82,7 @@ class EgressProxy(Component):
             spec={
                 "replicas": REPLICAS,
                 "selector": {"match_labels": selector},
-                "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": 1, "max_unavailable": 0}},
+                "strategy": specs.ROLLING,
                 "template": {
                     "metadata": {
                         "labels": self.labels(NAME),
@@ -106,23 +102,18 @@ class EgressProxy(Component):
         NetworkPolicy(
             f"{SYSTEM_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, SYSTEM_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": {APP_LABEL: NAME}},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [network.from_(network.app(SYSTEM_NAMESPACE, client), PORT) for client in args.clients],
-                "egress": egress,
-            },
+            spec=network.around(
+                {APP_LABEL: NAME},
+                ingress=[network.from_(network.app(SYSTEM_NAMESPACE, client), PORT) for client in args.clients],
+                egress=egress,
+            ),
             opts=self.options(),
         )
 
 
 def _pod(images: Images) -> PodSpecArgsDict:
     return {
-        "service_account_name": NAME,
-        "automount_service_account_token": False,
-        "enable_service_links": False,
-        "termination_grace_period_seconds": 30,
-        "security_context": pods.restricted_pod(UID),
+        **pods.program(NAME, UID, 30),
         "topology_spread_constraints": [pods.spread(NAME)],
         "containers": [
             {

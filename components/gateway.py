@@ -10,7 +10,7 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
-from components import network, pods, tls
+from components import network, pods, specs, tls
 from components.backend_urls import HTTP_PORT, BackendUrls, doors
 from components.base import APP_LABEL, Component
 from components.gateway_config import gateway_config
@@ -64,17 +64,13 @@ class Gateway(Component):
         Service(
             f"{ACCESS_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, ACCESS_NAMESPACE, annotations=args.images.waited_for("gateway")),
-            spec={
-                "type": "ClusterIP",
-                "selector": selector,
-                "ports": [{"name": "http", "port": SERVICE_PORT, "target_port": "http", "protocol": "TCP"}],
-            },
+            spec=specs.door(selector, "http", SERVICE_PORT),
             opts=self.options(),
         )
         PodDisruptionBudget(
             f"{ACCESS_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, ACCESS_NAMESPACE),
-            spec={"max_unavailable": 1, "selector": {"match_labels": selector}},
+            spec=specs.one_at_a_time(selector),
             opts=self.options(),
         )
         Deployment(
@@ -83,7 +79,7 @@ class Gateway(Component):
             spec={
                 "replicas": args.settings.access.replicas,
                 "selector": {"match_labels": selector},
-                "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": 1, "max_unavailable": 0}},
+                "strategy": specs.ROLLING,
                 "template": {
                     "metadata": {"labels": self.labels(NAME), "annotations": pods.scraped(METRICS_PORT)},
                     "spec": _pod(args),
@@ -126,10 +122,9 @@ class Gateway(Component):
         NetworkPolicy(
             f"{ACCESS_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, ACCESS_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": {APP_LABEL: NAME}},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [
+            spec=network.around(
+                {APP_LABEL: NAME},
+                ingress=[
                     network.from_(network.app(AGENT_NAMESPACE, "flameplane-node"), SERVICE_PORT),
                     network.from_(network.pods(SYSTEM_NAMESPACE, GATEWAY_CLIENT), SERVICE_PORT),
                     network.from_(network.pods(ACCESS_NAMESPACE, GATEWAY_CLIENT), SERVICE_PORT),
@@ -137,8 +132,8 @@ class Gateway(Component):
                     *([network.from_(network.pods(ingress), SERVICE_PORT)] if ingress else []),
                     network.from_(network.pods(settings.alerts.prometheus_namespace), METRICS_PORT),
                 ],
-                "egress": egress,
-            },
+                egress=egress,
+            ),
             opts=self.options(),
         )
 
@@ -147,11 +142,7 @@ def _pod(args: GatewayArgs) -> PodSpecArgsDict:
     secrets = tls.secrets(args.settings.backend)
     certificate: VolumeMountArgsDict = {"name": tls.VOLUME, "mount_path": tls.CLIENT_FOLDER, "read_only": True}
     return {
-        "service_account_name": NAME,
-        "automount_service_account_token": False,
-        "enable_service_links": False,
-        "termination_grace_period_seconds": 60,
-        "security_context": pods.restricted_pod(UID, fs_group=True),
+        **pods.program(NAME, UID, 60, fs_group=True),
         "topology_spread_constraints": [pods.spread(NAME)],
         "containers": [
             {

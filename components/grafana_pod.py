@@ -30,11 +30,7 @@ class GrafanaPod:
     def spec(self) -> PodSpecArgsDict:
         """The pod of the Deployment."""
         return {
-            "service_account_name": NAME,
-            "automount_service_account_token": False,
-            "enable_service_links": False,
-            "termination_grace_period_seconds": 30,
-            "security_context": pods.restricted_pod(UID, fs_group=True),
+            **pods.program(NAME, UID, 30, fs_group=True),
             "topology_spread_constraints": [pods.spread(NAME)],
             "containers": [
                 {

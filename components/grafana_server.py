@@ -8,10 +8,10 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolumeClaim, Service
-from pulumi_kubernetes.networking.v1 import NetworkPolicy, NetworkPolicySpecArgsDict
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
-from components import network
+from components import network, specs
 from components.base import APP_LABEL, Component
 from components.grafana import DATASOURCES, Grafana
 from components.grafana_pod import GrafanaPod, provider
@@ -78,18 +78,15 @@ class GrafanaServer(Component):
             egress.append(network.to(network.addresses(settings.access.egress), 443))
         if grafana.database:
             egress.append(network.to(network.addresses(grafana.database.egress), grafana.database.port))
-        spec: NetworkPolicySpecArgsDict = {
-            "pod_selector": {"match_labels": {APP_LABEL: NAME}},
-            "policy_types": ["Ingress", "Egress"],
-            "egress": egress,
-        }
-        # Without an ingress controller nobody comes in: no key, since an empty list is written anew at every apply.
-        if ingress:
-            spec["ingress"] = [network.from_(network.pods(ingress), HTTP_PORT)]
         NetworkPolicy(
             f"{ACCESS_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, ACCESS_NAMESPACE),
-            spec=spec,
+            spec=network.around(
+                {APP_LABEL: NAME},
+                # Without an ingress controller nobody comes in.
+                ingress=[network.from_(network.pods(ingress), HTTP_PORT)] if ingress else [],
+                egress=egress,
+            ),
             opts=self.options(),
         )
 
@@ -98,17 +95,13 @@ class GrafanaServer(Component):
         Service(
             f"{ACCESS_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, ACCESS_NAMESPACE, annotations=images.waited_for(NAME)),
-            spec={
-                "type": "ClusterIP",
-                "selector": selector,
-                "ports": [{"name": "http", "port": HTTP_PORT, "target_port": "http", "protocol": "TCP"}],
-            },
+            spec=specs.door(selector, "http", HTTP_PORT),
             opts=self.options(),
         )
         PodDisruptionBudget(
             f"{ACCESS_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, ACCESS_NAMESPACE),
-            spec={"max_unavailable": 1, "selector": {"match_labels": selector}},
+            spec=specs.one_at_a_time(selector),
             opts=self.options(),
         )
 
@@ -134,9 +127,7 @@ class GrafanaServer(Component):
             spec={
                 "replicas": args.grafana.replicas,
                 "selector": {"match_labels": {APP_LABEL: NAME}},
-                "strategy": {"type": "Recreate"}
-                if one_writer
-                else {"type": "RollingUpdate", "rolling_update": {"max_surge": 1, "max_unavailable": 0}},
+                "strategy": {"type": "Recreate"} if one_writer else specs.ROLLING,
                 "template": {
                     "metadata": {
                         "labels": self.labels(NAME),

@@ -9,6 +9,7 @@ from pulumi_kubernetes.networking.v1 import (
     NetworkPolicyIngressRuleArgsDict,
     NetworkPolicyPeerArgsDict,
     NetworkPolicyPortArgsDict,
+    NetworkPolicySpecArgsDict,
 )
 
 from components.base import APP_LABEL
@@ -18,6 +19,25 @@ from schemas.settings.correlation import service_namespace
 NAMESPACE_LABEL: Final = (
     "kubernetes.io/metadata.name"  # set by the API server itself: nobody can take another namespace's name
 )
+
+
+def around(
+    selector: Mapping[str, str],
+    *,
+    ingress: Sequence[NetworkPolicyIngressRuleArgsDict] = (),
+    egress: Sequence[NetworkPolicyEgressRuleArgsDict] = (),
+) -> NetworkPolicySpecArgsDict:
+    """All that the pods of a program may do. A direction without rules has no key: nothing is allowed. An empty list
+    says the same, but is written anew at every apply."""
+    spec: NetworkPolicySpecArgsDict = {
+        "pod_selector": {"match_labels": dict(selector)},
+        "policy_types": ["Ingress", "Egress"],
+    }
+    if ingress:
+        spec["ingress"] = ingress
+    if egress:
+        spec["egress"] = egress
+    return spec
 
 
 def pods(namespace: str, labels: Mapping[str, str] | None = None) -> NetworkPolicyPeerArgsDict:

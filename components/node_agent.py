@@ -104,12 +104,11 @@ class NodeAgent(Component):
         NetworkPolicy(
             f"{AGENT_NAMESPACE}/{AGENT_NAME}",
             metadata=self.metadata(AGENT_NAME, AGENT_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": {APP_LABEL: AGENT_NAME}},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": ingress,
-                "egress": egress,
-            },
+            spec=network.around(
+                {APP_LABEL: AGENT_NAME},
+                ingress=ingress,
+                egress=egress,
+            ),
             opts=self.options(),
         )
 

@@ -8,7 +8,7 @@ from pulumi_kubernetes.apps.v1 import StatefulSet
 from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-from components import network, pods
+from components import network, pods, specs
 from components.base import APP_LABEL, Component
 from components.pods import Images
 from components.static_volumes import BLOCKS_CLAIM
@@ -43,22 +43,16 @@ class ObjectStorage(Component):
         Service(
             f"{BACKEND_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, BACKEND_NAMESPACE),
-            spec={
-                "type": "ClusterIP",
-                "selector": selector,
-                "ports": [{"name": "s3", "port": S3_PORT, "target_port": "s3", "protocol": "TCP"}],
-            },
+            spec=specs.door(selector, "s3", S3_PORT),
             opts=self.options(),
         )
         NetworkPolicy(
             f"{BACKEND_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, BACKEND_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": selector},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [network.from_(network.app(BACKEND_NAMESPACE, "pyroscope"), S3_PORT)],
-                # No `egress` key: nothing is allowed. An empty list says the same, but is written anew at every apply.
-            },
+            spec=network.around(
+                selector,
+                ingress=[network.from_(network.app(BACKEND_NAMESPACE, "pyroscope"), S3_PORT)],
+            ),
             opts=self.options(),
         )
         StatefulSet(
@@ -88,11 +82,7 @@ class ObjectStorage(Component):
 def _pod(args: ObjectStorageArgs) -> PodSpecArgsDict:
     storage = args.backend.object_storage
     return {
-        "service_account_name": NAME,
-        "automount_service_account_token": False,
-        "enable_service_links": False,
-        "termination_grace_period_seconds": 30,
-        "security_context": pods.restricted_pod(UID, fs_group=True),
+        **pods.program(NAME, UID, 30, fs_group=True),
         "containers": [
             {
                 **_weed(args.images, "store"),

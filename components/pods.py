@@ -4,7 +4,7 @@
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypedDict
 
 from pulumi_kubernetes.core.v1 import (
     ContainerPortArgsDict,
@@ -24,6 +24,16 @@ TOKEN_FOLDER: Final = "/var/run/secrets/flameplane"  # noqa: S105 - a folder
 TOKEN_SECONDS: Final = 3600  # the kubelet renews a token after 80 % of its life
 SERVICE_PORT: Final = 4040  # where profiles go in and out: receiver, gateway, Pyroscope
 METRICS_PORT: Final = 4041  # /metrics, /healthz and /ready of our own programs
+
+
+class ProgramPod(TypedDict):
+    """The part of a pod spec in which all programs are alike."""
+
+    service_account_name: str
+    automount_service_account_token: bool
+    enable_service_links: bool
+    termination_grace_period_seconds: int
+    security_context: PodSecurityContextArgsDict
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,18 @@ def restricted_pod(uid: int, fs_group: bool = False) -> PodSecurityContextArgsDi
     if fs_group:
         context |= {"fs_group": uid, "fs_group_change_policy": "OnRootMismatch"}
     return context
+
+
+def program(account: str, uid: int, grace: int, fs_group: bool = False) -> ProgramPod:
+    """What the pod of every program begins with: its identity without a token, no list of all Services in its
+    environment, and ``grace`` seconds to end."""
+    return {
+        "service_account_name": account,
+        "automount_service_account_token": False,
+        "enable_service_links": False,
+        "termination_grace_period_seconds": grace,
+        "security_context": restricted_pod(uid, fs_group),
+    }
 
 
 def restricted_container() -> SecurityContextArgsDict:

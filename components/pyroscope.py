@@ -8,6 +8,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes.core.v1 import ConfigMap, Service
 
+from components import specs
 from components.backend_urls import BackendUrls, backend_urls
 from components.base import Component
 from components.pods import Images
@@ -99,11 +100,8 @@ class Pyroscope(Component):
                 GOSSIP, BACKEND_NAMESPACE, app=NAME, annotations=args.images.waited_for("pyroscope")
             ),
             spec={
-                "type": "ClusterIP",
-                "cluster_ip": "None",
+                **specs.members({GOSSIP_LABEL: "true"}, gossip=GOSSIP_PORT),
                 "publish_not_ready_addresses": True,  # whoever starts joins the ring before it is ready
-                "selector": {GOSSIP_LABEL: "true"},
-                "ports": [{"name": "gossip", "port": GOSSIP_PORT, "target_port": "gossip", "protocol": "TCP"}],
             },
             opts=self.options(),
         )

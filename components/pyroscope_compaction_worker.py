@@ -27,15 +27,14 @@ class CompactionWorker(Part):
         NetworkPolicy(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": self.selector},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [peers.from_prometheus(args.settings)],
-                "egress": [
+            spec=network.around(
+                self.selector,
+                ingress=[peers.from_prometheus(args.settings)],
+                egress=[
                     network.to(peers.role(METASTORE), GRPC_PORT),
                     *peers.to_storage(args.settings.backend.object_storage),
                 ],
-            },
+            ),
             opts=self.options(),
         )
         PodDisruptionBudget(

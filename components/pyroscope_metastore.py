@@ -6,7 +6,7 @@ from pulumi_kubernetes.core.v1 import PodAntiAffinityArgsDict, PodSpecArgsDict, 
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
-from components import network, pods
+from components import network, pods, specs
 from components import pyroscope_network as peers
 from components.pyroscope_config import DATA, GRPC_PORT, METASTORES, RAFT_PORT, headless
 from components.pyroscope_identities import COMPACTION_WORKER, METASTORE, QUERY_FRONTEND, SEGMENT_WRITER
@@ -36,14 +36,8 @@ class Metastore(Part):
             f"{BACKEND_NAMESPACE}/{headless(METASTORE)}",
             metadata=self.metadata(headless(METASTORE), BACKEND_NAMESPACE, app=self.app, annotations=waited_for),
             spec={
-                "type": "ClusterIP",
-                "cluster_ip": "None",
+                **specs.members(self.selector, grpc=GRPC_PORT, raft=RAFT_PORT),
                 "publish_not_ready_addresses": True,
-                "selector": self.selector,
-                "ports": [
-                    {"name": "grpc", "port": GRPC_PORT, "target_port": "grpc", "protocol": "TCP"},
-                    {"name": "raft", "port": RAFT_PORT, "target_port": "raft", "protocol": "TCP"},
-                ],
             },
             opts=self.options(),
         )
@@ -51,8 +45,7 @@ class Metastore(Part):
         PodDisruptionBudget(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE),
-            # One that is catching up counts as unavailable: until it is ready, no other one may be drained.
-            spec={"max_unavailable": 1, "selector": {"match_labels": self.selector}},
+            spec=specs.one_at_a_time(self.selector),
             opts=self.options(),
         )
         StatefulSet(
@@ -86,20 +79,19 @@ class Metastore(Part):
         NetworkPolicy(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": self.selector},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [
+            spec=network.around(
+                self.selector,
+                ingress=[
                     {"from_": clients, "ports": network.tcp(GRPC_PORT)},
                     # Raft knows neither TLS nor passwords: whoever reaches this port can rewrite the index.
                     network.from_(peers.role(METASTORE), RAFT_PORT),
                     peers.from_prometheus(args.settings),
                 ],
-                "egress": [
+                egress=[
                     network.to(peers.role(METASTORE), GRPC_PORT, RAFT_PORT),
                     *peers.to_storage(args.settings.backend.object_storage),
                 ],
-            },
+            ),
             opts=self.options(),
         )
 

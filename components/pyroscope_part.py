@@ -13,7 +13,6 @@ from pulumi_kubernetes.core.v1 import (
     PodSpecArgsDict,
     ProbeArgsDict,
     ResourceRequirementsArgsDict,
-    ServiceSpecArgsDict,
     TopologySpreadConstraintArgsDict,
     VolumeArgsDict,
     VolumeMountArgsDict,
@@ -21,7 +20,7 @@ from pulumi_kubernetes.core.v1 import (
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudgetSpecArgsDict
 
-from components import pods, tls
+from components import pods, specs, tls
 from components.backend_urls import DOORS, HTTP_PORT
 from components.base import APP_LABEL, Component
 from components.pods import Images
@@ -85,28 +84,16 @@ class Part(Component):
             for key in (ZONE, HOST)
         ]
 
-    def door(self) -> ServiceSpecArgsDict:
-        """Service of a role that the gateway calls."""
-        return {
-            "type": "ClusterIP",
-            "selector": self.selector,
-            "ports": [{"name": "http", "port": HTTP_PORT, "target_port": "http", "protocol": "TCP"}],
-        }
-
     def one_at_a_time(self) -> PodDisruptionBudgetSpecArgsDict:
         """Disruption budget; a pod that is not ready anyway does not hold up the drain of its node."""
-        return {
-            "max_unavailable": 1,
-            "unhealthy_pod_eviction_policy": "AlwaysAllow",
-            "selector": {"match_labels": self.selector},
-        }
+        return {**specs.one_at_a_time(self.selector), "unhealthy_pod_eviction_policy": "AlwaysAllow"}
 
     def stateless(self, grace: int) -> DeploymentSpecArgsDict:
         """Deployment that is never below its replicas while it is rolled out; ``grace`` is in seconds."""
         return {
             "replicas": self.args.size.replicas,
             "selector": {"match_labels": self.selector},
-            "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": 1, "max_unavailable": 0}},
+            "strategy": specs.ROLLING,
             "template": {"metadata": self.template_metadata(), "spec": self.pod(grace=grace)},
         }
 
@@ -124,11 +111,7 @@ class Part(Component):
         """Pod of this role; ``grace`` is in seconds."""
         backend = self.args.settings.backend
         return {
-            "service_account_name": self.app,
-            "automount_service_account_token": False,
-            "enable_service_links": False,
-            "termination_grace_period_seconds": grace,
-            "security_context": pods.restricted_pod(UID, fs_group=True),
+            **pods.program(self.app, UID, grace, fs_group=True),
             "topology_spread_constraints": self.spread(spread_required),
             "containers": [
                 {

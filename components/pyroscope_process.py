@@ -7,7 +7,7 @@ from pulumi_kubernetes.apps.v1 import StatefulSet
 from pulumi_kubernetes.core.v1 import PodSpecArgsDict, Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-from components import network, pods
+from components import network, pods, specs
 from components import pyroscope_network as peers
 from components.backend_urls import HTTP_PORT
 from components.base import APP_LABEL, Component
@@ -57,23 +57,13 @@ class PyroscopeProcess(Component):
         Service(
             f"{BACKEND_NAMESPACE}/{PROCESS}",
             metadata=self.metadata(PROCESS, BACKEND_NAMESPACE, annotations=waited_for),
-            spec={
-                "type": "ClusterIP",
-                "selector": selector,
-                "ports": [{"name": "http", "port": HTTP_PORT, "target_port": "http", "protocol": "TCP"}],
-            },
+            spec=specs.door(selector, "http", HTTP_PORT),
             opts=self.options(),
         )
         Service(
             f"{BACKEND_NAMESPACE}/{PROCESS}-headless",
             metadata=self.metadata(f"{PROCESS}-headless", BACKEND_NAMESPACE, app=PROCESS),
-            spec={
-                "type": "ClusterIP",
-                "cluster_ip": "None",
-                "selector": selector,
-                "publish_not_ready_addresses": True,
-                "ports": [{"name": "http", "port": HTTP_PORT, "target_port": "http", "protocol": "TCP"}],
-            },
+            spec={**specs.members(selector, http=HTTP_PORT), "publish_not_ready_addresses": True},
             opts=self.options(),
         )
 
@@ -82,12 +72,11 @@ class PyroscopeProcess(Component):
         NetworkPolicy(
             f"{BACKEND_NAMESPACE}/{PROCESS}",
             metadata=self.metadata(PROCESS, BACKEND_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": {APP_LABEL: PROCESS}},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [network.from_(peers.gateway(), HTTP_PORT), peers.from_prometheus(settings)],
-                "egress": peers.to_storage(settings.backend.object_storage),
-            },
+            spec=network.around(
+                {APP_LABEL: PROCESS},
+                ingress=[network.from_(peers.gateway(), HTTP_PORT), peers.from_prometheus(settings)],
+                egress=peers.to_storage(settings.backend.object_storage),
+            ),
             opts=self.options(),
         )
 
@@ -126,11 +115,7 @@ class PyroscopeProcess(Component):
 def _pod(args: PyroscopeProcessArgs) -> PodSpecArgsDict:
     backend = args.settings.backend
     return {
-        "service_account_name": PROCESS,
-        "automount_service_account_token": False,
-        "enable_service_links": False,
-        "termination_grace_period_seconds": 120,
-        "security_context": pods.restricted_pod(UID, fs_group=True),
+        **pods.program(PROCESS, UID, 120, fs_group=True),
         "containers": [
             {
                 **process(args.images),

@@ -6,7 +6,7 @@ from pulumi_kubernetes.core.v1 import Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
-from components import network
+from components import network, specs
 from components import pyroscope_network as peers
 from components.pyroscope_config import GRPC_PORT, headless
 from components.pyroscope_identities import QUERY_BACKEND, QUERY_FRONTEND
@@ -30,30 +30,24 @@ class QueryBackend(Part):
         Service(
             f"{BACKEND_NAMESPACE}/{headless(QUERY_BACKEND)}",
             metadata=self.metadata(headless(QUERY_BACKEND), BACKEND_NAMESPACE, app=self.app, annotations=waited_for),
-            spec={
-                "type": "ClusterIP",
-                "cluster_ip": "None",  # callers balance over the pods themselves
-                "selector": self.selector,
-                "ports": [{"name": "grpc", "port": GRPC_PORT, "target_port": "grpc", "protocol": "TCP"}],
-            },
+            spec=specs.members(self.selector, grpc=GRPC_PORT),
             opts=self.options(),
         )
         callers = [peers.role(QUERY_FRONTEND), peers.role(QUERY_BACKEND)]
         NetworkPolicy(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": self.selector},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [
+            spec=network.around(
+                self.selector,
+                ingress=[
                     {"from_": callers, "ports": network.tcp(GRPC_PORT)},
                     peers.from_prometheus(args.settings),
                 ],
-                "egress": [
+                egress=[
                     network.to(peers.role(QUERY_BACKEND), GRPC_PORT),
                     *peers.to_storage(args.settings.backend.object_storage),
                 ],
-            },
+            ),
             opts=self.options(),
         )
         PodDisruptionBudget(

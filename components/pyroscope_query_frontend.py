@@ -6,7 +6,7 @@ from pulumi_kubernetes.core.v1 import Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
-from components import network
+from components import network, specs
 from components import pyroscope_network as peers
 from components.backend_urls import HTTP_PORT
 from components.pyroscope_config import GRPC_PORT
@@ -31,27 +31,26 @@ class QueryFrontend(Part):
         Service(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE, annotations=waited_for),
-            spec=self.door(),
+            spec=specs.door(self.selector, "http", HTTP_PORT),
             opts=self.options(),
         )
         NetworkPolicy(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": self.selector},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [
+            spec=network.around(
+                self.selector,
+                ingress=[
                     network.from_(peers.gateway(), HTTP_PORT),
                     peers.from_gossip(),
                     peers.from_prometheus(args.settings),
                 ],
-                "egress": [
+                egress=[
                     network.to(peers.role(METASTORE), GRPC_PORT),
                     network.to(peers.role(QUERY_BACKEND), GRPC_PORT),
                     peers.to_gossip(),
                     *peers.to_storage(args.settings.backend.object_storage),
                 ],
-            },
+            ),
             opts=self.options(),
         )
         PodDisruptionBudget(

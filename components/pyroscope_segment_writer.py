@@ -6,7 +6,7 @@ from pulumi_kubernetes.core.v1 import Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
-from components import network
+from components import network, specs
 from components import pyroscope_network as peers
 from components.pyroscope_config import GRPC_PORT, headless
 from components.pyroscope_identities import DISTRIBUTOR, METASTORE, SEGMENT_WRITER
@@ -30,31 +30,25 @@ class SegmentWriter(Part):
         Service(
             f"{BACKEND_NAMESPACE}/{headless(SEGMENT_WRITER)}",
             metadata=self.metadata(headless(SEGMENT_WRITER), BACKEND_NAMESPACE, app=self.app, annotations=waited_for),
-            spec={
-                "type": "ClusterIP",
-                "cluster_ip": "None",
-                "selector": self.selector,
-                "ports": [{"name": "grpc", "port": GRPC_PORT, "target_port": "grpc", "protocol": "TCP"}],
-            },
+            spec=specs.members(self.selector, grpc=GRPC_PORT),
             opts=self.options(),
         )
         NetworkPolicy(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": self.selector},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [
+            spec=network.around(
+                self.selector,
+                ingress=[
                     network.from_(peers.role(DISTRIBUTOR), GRPC_PORT),
                     peers.from_gossip(),
                     peers.from_prometheus(args.settings),
                 ],
-                "egress": [
+                egress=[
                     network.to(peers.role(METASTORE), GRPC_PORT),
                     peers.to_gossip(),
                     *peers.to_storage(args.settings.backend.object_storage),
                 ],
-            },
+            ),
             opts=self.options(),
         )
         PodDisruptionBudget(

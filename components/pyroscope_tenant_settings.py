@@ -5,7 +5,7 @@ from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-from components import network
+from components import network, specs
 from components import pyroscope_network as peers
 from components.backend_urls import HTTP_PORT
 from components.pyroscope_identities import TENANT_SETTINGS
@@ -29,18 +29,17 @@ class TenantSettings(Part):
         Service(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE, annotations=waited_for),
-            spec=self.door(),
+            spec=specs.door(self.selector, "http", HTTP_PORT),
             opts=self.options(),
         )
         NetworkPolicy(
             f"{BACKEND_NAMESPACE}/{self.app}",
             metadata=self.metadata(self.app, BACKEND_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": self.selector},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [network.from_(peers.gateway(), HTTP_PORT), peers.from_prometheus(args.settings)],
-                "egress": peers.to_storage(args.settings.backend.object_storage),
-            },
+            spec=network.around(
+                self.selector,
+                ingress=[network.from_(peers.gateway(), HTTP_PORT), peers.from_prometheus(args.settings)],
+                egress=peers.to_storage(args.settings.backend.object_storage),
+            ),
             opts=self.options(),
         )
         Deployment(

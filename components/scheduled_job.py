@@ -63,12 +63,10 @@ class ScheduledJob(Component):
         NetworkPolicy(
             f"{SYSTEM_NAMESPACE}/{app}",
             metadata=self.metadata(app, SYSTEM_NAMESPACE),
-            spec={
-                "pod_selector": {"match_labels": {APP_LABEL: app}},
-                "policy_types": ["Ingress", "Egress"],
-                # No `ingress` key: nothing is allowed. An empty list says the same, but is written anew at every apply.
-                "egress": [network.to(network.app(ACCESS_NAMESPACE, "gateway"), SERVICE_PORT), *args.egress],
-            },
+            spec=network.around(
+                {APP_LABEL: app},
+                egress=[network.to(network.app(ACCESS_NAMESPACE, "gateway"), SERVICE_PORT), *args.egress],
+            ),
             opts=self.options(),
         )
         CronJob(
