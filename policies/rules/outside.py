@@ -4,9 +4,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from policies import destinations, grafana
+from policies.documents import standing_back
 from policies.objects import WORKLOADS, at, breaks, documents, label
+from policies.platform import platform
 from policies.pyroscope import config_files, flags, override_files
+from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
+from policies.rules import profilers, secrets
 from policies.wording import POLICIES, worded
 from schemas.allowed import NAMESPACES
 
@@ -47,8 +52,12 @@ def _outside(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield container.breaks(f"reports to the vendor (-{flag}={value or 'true'})")
         if flag.startswith("symbolizer.") and not off and not INTERNAL.match(value):
             yield container.breaks(f"looks symbols up elsewhere (-{flag}={value or 'true'})")
-    for manifest in manifests:
-        yield from _sends(manifest)
+    sending = [violation for manifest in manifests for violation in _sends(manifest)]
+    yield from sending
+    if known := platform(manifests):
+        said = {id(violation.manifest) for violation in sending}
+        found = (v for v in (*grafana.judged(known), *destinations.judged(known)) if id(v.manifest) not in said)
+        yield from standing_back(found, manifests, (*secrets.RULES, *profilers.RULES))
 
 
 def _symbolizer(
@@ -78,15 +87,15 @@ def _sends(manifest: Manifest) -> Iterator[Violation]:
                 yield Violation(f"{label(manifest)} offers to post profiles to flamegraph.com", manifest)
 
 
-_KINDS: Final = ("ConfigMap", *POLICIES, *WORKLOADS)
+_KINDS: Final = ("ConfigMap", *POLICIES, *WORKLOADS, SETTINGS)
 RULES: Final = (
     Rule(
         id="FP035",
         name="nothing-leaves",
-        why="Usage reports, public symbol servers and one click in a flame graph carry names of functions and builds "
-        "out of the organisation.",
-        remediation="Reporting off, symbolizer off or with a server inside, Grafana's analytics and external snapshots "
-        "off, export to flamegraph.com off.",
+        why="Usage reports, public symbol servers, a data source elsewhere and one click in a flame graph carry names "
+        "of functions and builds out of the organisation.",
+        remediation="Reporting off, symbolizer off or with a server inside, export to flamegraph.com off, Grafana as "
+        "in schemas/reviewed/grafana.py, and no address but the platform's own and those that the settings name.",
         kinds=_KINDS,
         check=_outside,
         scope="stack",

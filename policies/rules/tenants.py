@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from policies.declared import LONGTERM, Document, read
-from policies.objects import WORKLOADS, at, breaks, documents, items, namespace
+from policies.objects import WORKLOADS, at, breaks, containers, documents, items, name, namespace
+from policies.platform import environment
 from policies.pyroscope import config_files, flags, override_files
+from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
-from schemas.allowed import ACCESS_NAMESPACE
+from schemas.allowed import ACCESS_NAMESPACE, BACKEND_NAMESPACE
 
 TENANT: Final = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")  # a `|` would make Pyroscope read several tenants at once
 # What makes tenants a boundary at all, as path in the configuration, value, and what is wrong without.
@@ -16,6 +18,8 @@ BOUNDARY: Final = (
     (("multitenancy_enabled",), True, "all teams would share the tenant `anonymous`"),
     (("admin_server", "mode"), "exclusive", "/ops reads any tenant's profiles on the port that the gateway uses"),
 )
+READING: Final = ("config.file", "config.expand-env")
+_PART: Final = re.compile(r"pyroscope(-|$)")
 FLAGS: Final = ("multitenancy-enabled", "admin-server.mode", "runtime-config.file")
 
 
@@ -37,6 +41,7 @@ def _tenants(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         for extra in sorted(t for t in tenants - wanted if TENANT.match(t)):
             yield breaks(file.manifest, f"has the tenant {extra}, which is no team's")
     yield from _files_there(manifests if teams else ())
+    yield from _files_read(manifests)
     for config in config_files(manifests):
         for path, value, otherwise in BOUNDARY:
             if at(config.body, *path) != value:
@@ -59,6 +64,25 @@ def _files_there(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield container.breaks("knows no tenant: no ConfigMap holds the overrides")
 
 
+def _files_read(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    """Every part of the backend reads it: without the flag it has the defaults, and with them one tenant for all."""
+    if environment(manifests) is None:
+        return
+    told: dict[tuple[int, str], set[str]] = {}
+    for container, flag, _ in flags(manifests):
+        told.setdefault((id(container.manifest), container.name), set()).add(flag)
+    for manifest in manifests:
+        if (
+            manifest.get("kind") in WORKLOADS
+            and namespace(manifest) == BACKEND_NAMESPACE
+            and _PART.match(name(manifest))
+        ):
+            for container in containers(manifest):
+                for flag in READING:
+                    if flag not in told.get((id(manifest), container.name), ()):
+                        yield container.breaks(f"has no flag -{flag}: it would not run by the configuration files")
+
+
 def _readers(manifests: Sequence[Manifest], teams: dict[str, Document]) -> Iterator[Violation]:
     """The gateway lets a team's groups, and nobody else, read the team's two tenants."""
     for manifest in manifests:
@@ -71,10 +95,10 @@ def _readers(manifests: Sequence[Manifest], teams: dict[str, Document]) -> Itera
             wanted = {
                 t.name: (t.name, f"{t.name}{LONGTERM}", sorted(items(t.get("spec.groups")))) for t in teams.values()
             }
-            for name, entry in wanted.items():
+            for team, entry in wanted.items():
                 if found.count(entry) != 1:
-                    how = f"does not give tenant {name} to {', '.join(entry[2])} alone"
-                    yield breaks(manifest, how, teams[name].declared("spec.groups"))
+                    how = f"does not give tenant {team} to {', '.join(entry[2])} alone"
+                    yield breaks(manifest, how, teams[team].declared("spec.groups"))
             for tenant in sorted(str(t) for t, _, _ in found if teams and t not in wanted):
                 yield breaks(manifest, f"opens the tenant {tenant}, which is no team's")
 
@@ -87,7 +111,7 @@ RULES: Final = (
         "nobody else's.",
         remediation="Tenants follow from the teams under services/: add or remove the team there. Keep multitenancy "
         "on and the admin port apart.",
-        kinds=("ConfigMap", *WORKLOADS),
+        kinds=("ConfigMap", *WORKLOADS, SETTINGS),
         check=_tenants,
         scope="stack",
     ),

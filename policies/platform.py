@@ -1,0 +1,105 @@
+"""The environment that the pack judges, as typed values: its settings, and the catalog that reached the cluster.
+
+Rules that compare a document with the one that was reviewed compute the latter from these. Without settings in Pulumi's
+configuration (the platform as a part of another program) there is nothing to compare with, and they are silent.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from policies.declared import Declared, read
+from policies.objects import at, name, namespace
+from policies.resources import SETTINGS
+from policies.rule import Manifest
+from schemas.catalog import Catalog
+from schemas.service import Service
+from schemas.settings import Settings
+from schemas.team import Organisation, Team
+
+_KEYS: Final = frozenset(field.alias or name for name, field in Settings.model_fields.items())
+
+
+@dataclass(frozen=True)
+class Platform:
+    """One environment."""
+
+    settings: Settings
+    catalog: Catalog
+    objects: Mapping[tuple[str, str, str], Manifest]  # by kind, namespace and name
+
+    def find(self, kind: str, where: str, called: str) -> Manifest | None:
+        """One object."""
+        return self.objects.get((kind, where, called))
+
+
+def platform(manifests: Sequence[Manifest]) -> Platform | None:
+    """The environment; None without settings, or where settings or declarations are refused by other rules."""
+    settings = environment(manifests)
+    if settings is None:
+        return None
+    found = catalog(read(manifests))
+    return Platform(settings, found, _by_identity(manifests)) if found else None
+
+
+def environment(manifests: Sequence[Manifest]) -> Settings | None:
+    """The settings; None without any. The program refuses those that are wrong (SET###)."""
+    for manifest in manifests:
+        if manifest.get("kind") == SETTINGS:
+            # Other programs' keys stand in the same configuration.
+            own = {key: value for key, value in (manifest.get("spec") or {}).items() if key in _KEYS}
+            return _settings(json.dumps(own, sort_keys=True, default=str))
+    return None
+
+
+def catalog(declared: Declared) -> Catalog | None:
+    """The declarations as the components had them; None where one of them is none (rule FP055 says so)."""
+    organisation = _model(Organisation, declared.organisation)
+    teams = [_model(Team, team.body) for team in declared.teams.values()]
+    services = [_model(Service, service.body) for service in declared.services]
+    if not isinstance(organisation, Organisation):
+        return None
+    good_teams = tuple(sorted((t for t in teams if isinstance(t, Team)), key=lambda t: t.name))
+    good_services = tuple(sorted((s for s in services if isinstance(s, Service)), key=lambda s: s.name))
+    complete = len(good_teams) == len(teams) and len(good_services) == len(services)
+    return Catalog(organisation, good_teams, good_services) if complete else None
+
+
+def refusal(kind: type[Organisation | Team | Service], body: Mapping[str, Any]) -> str | None:
+    """Why a document is no declaration of this kind; None: it is one."""
+    found = _model(kind, body)
+    return found if isinstance(found, str) else None
+
+
+def _model(kind: type[Any], body: Mapping[str, Any]) -> Any:
+    return _validated(kind, json.dumps(body, sort_keys=True, default=str))
+
+
+@lru_cache(maxsize=8192)
+def _validated(kind: type[Any], text: str) -> Any:
+    """The model, or the first reason why there is none."""
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{'.'.join(str(step) for step in first['loc']) or 'it'}: {first['msg']}"
+
+
+@lru_cache(maxsize=16)
+def _settings(text: str) -> Settings | None:
+    try:
+        return Settings.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def _by_identity(manifests: Sequence[Manifest]) -> dict[tuple[str, str, str], Manifest]:
+    return {
+        (str(m.get("kind")), namespace(m) if at(m, "metadata", "namespace") else "", name(m)): m
+        for m in manifests
+        if m.get("kind") != SETTINGS
+    }
