@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from policies.admission import KINDS, unlike
 from policies.objects import at, breaks, items, name, texts
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
+from policies.rules.images import in_expressions
 from schemas.allowed import AGENT_NAMESPACE, NAMESPACES
 
 POLICY: Final = "ValidatingAdmissionPolicy"
@@ -27,6 +29,18 @@ def _levels(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield breaks(manifest, f"enforces Pod Security {enforced}; only {AGENT_NAMESPACE} may be privileged")
         if (version := labels.get(f"{LABEL}enforce-version", "latest")) != "latest":
             yield breaks(manifest, f"enforces Pod Security of {version}, not the latest")
+
+
+def _as_reviewed(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    """One finding per object: what can be said of it in words, else where it differs from what was reviewed."""
+    blamed = set()
+    for violation in _bound(manifests):
+        blamed.add(id(violation.manifest))
+        yield violation
+    images = {id(v.manifest) for v in in_expressions(manifests)}  # rule FP005 says it
+    for violation in unlike(manifests):
+        if violation.manifest is None or id(violation.manifest) not in blamed | images:
+            yield violation
 
 
 def _bound(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -106,11 +120,12 @@ RULES: Final = (
         id="FP041",
         name="admission-guard",
         why="The agent's namespace is privileged for Pod Security; what that lets in is kept out by an admission "
-        "policy, if it refuses.",
-        remediation="Keep the guards of components/agent_guard.py and components/platform_guard.py: failurePolicy "
-        "Fail, bound with Deny, no exceptions.",
-        kinds=("Namespace", POLICY, BINDING, SETTINGS),
-        check=_bound,
+        "policy, if it refuses. What is injected into applications is held to what was reviewed, word for word.",
+        remediation="Keep the guards of components/agent_guard.py and components/platform_guard.py, and the injection "
+        "of components/inject_policy.py, as schemas/reviewed/admission/ has them: failurePolicy Fail, bound with Deny, "
+        "no exceptions. After a change that is meant: `python tests/plan/review_admission.py`, for review.",
+        kinds=("Namespace", "ConfigMap", *KINDS, SETTINGS),
+        check=_as_reviewed,
         scope="stack",
     ),
 )

@@ -8,15 +8,72 @@ from typing import Any, Final
 
 import yaml
 
-from policies.objects import WORKLOADS, breaks, containers, items, pod
+from policies.objects import WORKLOADS, at, breaks, containers, items, name, namespace, pod
+from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
+from schemas.allowed import NAMESPACES
 
 LOCKED: Final = re.compile(r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$")
 LOCAL: Final = re.compile(r"^localhost(/[a-z0-9._-]+)+:local$")
 LOCK_FILE: Final = Path(__file__).resolve().parents[2] / "images.lock"
+# Where images stand in CEL: the container that is injected, and those that a guard lets in.
+IMAGE_KINDS: Final = ("MutatingAdmissionPolicy", "ValidatingAdmissionPolicy")
+IN_CEL: Final = (
+    re.compile(r"\bimage: *[\"']([^\"']*)[\"']"),
+    re.compile(r"\bimage (?:in|==) *(\[[^\]]*\]|[\"'][^\"']*[\"'])"),
+)
+QUOTED: Final = re.compile(r"[\"']([^\"']*)[\"']")
 
 
 def _locked(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    yield from in_expressions(manifests)
+    workloads = [m for m in manifests if m.get("kind") in WORKLOADS]
+    yield from _of_pods(workloads)
+    registry = _registry(manifests)
+    for container in (c for m in workloads if namespace(m) in NAMESPACES for c in containers(m)):
+        image = str(container.body.get("image") or "")
+        if _elsewhere(image, registry) and not _not_in_the_lock(image):
+            yield container.breaks(f"runs {image}, which is not of the environment's registry {registry}")
+
+
+def in_expressions(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    """Images that admission policies of the platform name. One that is open is refused or not injected: it waits."""
+    registry = _registry(manifests)
+    policies = (m for m in manifests if m.get("kind") in IMAGE_KINDS and name(m).startswith("flameplane-"))
+    for policy in policies:
+        for image in dict.fromkeys(_named(policy)):
+            if is_open(image) or LOCAL.match(image):
+                continue
+            if not LOCKED.match(image):
+                yield breaks(policy, f"names image {image or '?'}, which is not locked: no digest (`...@sha256:...`)")
+            elif why := _not_in_the_lock(image):
+                yield breaks(policy, f"names image {image}, which is not locked: {why}")
+            elif _elsewhere(image, registry):
+                yield breaks(policy, f"names image {image}, which is not of the environment's registry {registry}")
+
+
+def _registry(manifests: Sequence[Manifest]) -> str:
+    """Where the settings say that images are pulled from."""
+    return next((str(at(m, "spec", "images", "registry") or "") for m in manifests if m.get("kind") == SETTINGS), "")
+
+
+def _elsewhere(image: str, registry: str) -> bool:
+    """Whether a reference that can be read names another registry than the settings do; no settings, no answer."""
+    known = LOCKED.match(image) or LOCAL.match(image) or is_open(image)
+    return bool(registry and known) and image.partition("@")[0].rpartition("/")[0] != registry
+
+
+def _named(policy: Manifest) -> Iterator[str]:
+    entries = [e for field in ("mutations", "validations", "variables") for e in items(at(policy, "spec", field))]
+    for entry in entries:
+        for form in (entry, entry.get("applyConfiguration") or {}, entry.get("jsonPatch") or {}):
+            text = str(form.get("expression") or "")
+            yield from IN_CEL[0].findall(text)
+            for listed in IN_CEL[1].findall(text):
+                yield from QUOTED.findall(listed)
+
+
+def _of_pods(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for container in (c for m in manifests for c in containers(m)):
         image, pull = str(container.body.get("image") or ""), container.body.get("imagePullPolicy")
         local = image.startswith("localhost/")
@@ -86,11 +143,13 @@ RULES: Final = (
     Rule(
         id="FP005",
         name="locked-images",
-        why="A tag can be moved under a running platform; a digest names the bytes that were reviewed.",
+        why="A tag can be moved under a running platform; a digest names the bytes that were reviewed, and a registry "
+        "who answers for them.",
         remediation="Add the image to images.lock and fill in its digest by `flameplane images lock`; images that "
         "`local/` builds are `localhost/<repository>:local` with imagePullPolicy Never.",
-        kinds=WORKLOADS,
+        kinds=(*WORKLOADS, *IMAGE_KINDS, SETTINGS),
         check=_locked,
+        scope="stack",
     ),
     Rule(
         id="FP013",

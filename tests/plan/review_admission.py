@@ -1,6 +1,7 @@
-"""Writes tests/plan/reviewed/admission/ from what is rendered now: `python tests/plan/review_admission.py`.
+"""Writes schemas/reviewed/admission/ from what is rendered now: `python tests/plan/review_admission.py`.
 
-Run it after a change of an admission policy, and review the difference: the mutation run holds to what these files say.
+Run it after a change of an admission policy, and review the difference: rule FP041 and the mutation run hold to what
+these files say.
 """
 
 import sys
@@ -28,7 +29,6 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 Readable.add_representer(str, _text)
 
 if __name__ == "__main__":
-    REVIEWED.mkdir(parents=True, exist_ok=True)
     for old in REVIEWED.glob("*.yaml"):
         old.unlink()
     with TemporaryDirectory() as scratch:

@@ -6,6 +6,7 @@ engine finds the package, and what other languages make of its schema, only the 
 
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -155,3 +156,14 @@ def test_types_that_pulumi_cannot_infer() -> None:
     typed_dict(Settings)
     with pytest.raises(TypeError, match="two models are called Cluster"):
         typed_dict(Cluster)
+
+
+def test_a_wheel_carries_what_policies_read(root: Path) -> None:
+    """Reviewed texts lie beside the code that reads them, and setuptools takes no file that is not named."""
+    data = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    named = {
+        file for package, globs in data.items() for g in globs for file in (root / package.replace(".", "/")).glob(g)
+    }
+    files = [file for file in (root / "schemas/reviewed").rglob("*") if file.is_file()]
+    there = {file for file in files if file.suffix not in (".py", ".pyc")}
+    assert there and there <= named

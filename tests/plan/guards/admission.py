@@ -5,7 +5,6 @@ After a reviewed change: `python tests/plan/review_admission.py`.
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,8 +13,8 @@ from guards.stack import Guard, Stack
 from policies.objects import at, label, name
 from policies.rule import Manifest
 from schemas.allowed import AGENT_NAMESPACE, INJECTED_LANGUAGES, NAMESPACES, SYSTEM_NAMESPACE
+from schemas.reviewed.admission import FOLDER as REVIEWED
 
-REVIEWED = Path(__file__).parents[1] / "reviewed" / "admission"
 GUARD = "flameplane-node-guard"
 PLATFORM_GUARDS = ("flameplane-access-guard", "flameplane-namespace-guard", "flameplane-workload-guard")
 NAMESPACE = "kubernetes.io/metadata.name"
