@@ -81,7 +81,8 @@ def refuse(conflicts: Sequence[Conflict]) -> None:
 
 
 def _unique(items: list[Any]) -> list[Any]:
-    refuse([Conflict("027", (i,), f"{item} is listed twice") for i, item in enumerate(items) if item in items[:i]])
+    twice = [(i, items.index(item), item) for i, item in enumerate(items) if item in items[:i]]
+    refuse([Conflict("027", (i,), f"{item} is listed twice", because=(first,)) for i, first, item in twice])
     return items
 
 

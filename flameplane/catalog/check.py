@@ -1,52 +1,38 @@
 """Checks a tree against a model: pydantic's errors become findings, one per mistake, at the place of the mistake."""
 
-import re
-import typing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from flameplane.catalog import shape, standin, unknown
+from flameplane.catalog.mistake import Known, Mistake
 from flameplane.catalog.report import Report
-from flameplane.catalog.suggest import closest, lookalike, reformed
-from flameplane.catalog.tree import Node, Path
-from flameplane.findings import Location
-from schemas.base import FORMS, Conflict, CrossFieldError
+from flameplane.catalog.tree import Node, Path, lost, unsure
 
 M = TypeVar("M", bound=BaseModel)
 PASSES = 16  # a pass settles the unknown keys of one level, and the models are 6 deep
 
-_TYPES = {
-    "int_type",
-    "int_from_float",
-    "float_type",
-    "string_type",
-    "bool_type",
-    "list_type",
-    "dict_type",
-    "model_type",
-}
-_BOUNDS = {
-    "greater_than": ("gt", "has to be more than"),
-    "greater_than_equal": ("ge", "has to be at least"),
-    "less_than": ("lt", "has to be less than"),
-    "less_than_equal": ("le", "has to be at most"),
-}
-
 
 @dataclass(frozen=True)
 class Checked(Generic[M]):
-    """The model, or None when not even stand-ins could mend it; ``guessed`` are the paths that hold stand-ins."""
+    """The model, or None when not even stand-ins could mend it.
+
+    ``tree`` is what was written, with misspelt keys read as what was meant and without stand-ins; ``guessed`` are the
+    paths that hold stand-ins, ``unsure`` those of maps with keys that nobody understands.
+    """
 
     model: M | None
+    tree: Node
     guessed: tuple[Path, ...] = ()
+    unsure: frozenset[Path] = frozenset()
 
     def knows(self, *path: str | int) -> bool:
         """Whether what stands at ``path`` was written so, or is a default, and no stand-in."""
-        return not standin.covered(path, list(self.guessed))
+        return not standin.covered(path, self.guessed) and not standin.hidden(self.tree, path, self.unsure)
 
 
 def check(model: type[M], root: Node, report: Report, only: str | None = None) -> M | None:
@@ -69,211 +55,51 @@ def examine(
     place, what does not agree. ``hints`` are better stand-ins than defaults and examples.
     """
     guessed: list[Path] = []
+    unclear = set(unsure(root))
+    settled: Node | None = None
     for _ in range(PASSES):
-        try:
-            found = model.model_validate(root.data(), by_alias=True, by_name=False)
-            return Checked(found, tuple(guessed))
-        except ValidationError as error:
-            errors = error.errors(include_url=False)
-        if strays := [e for e in errors if e["type"] == "extra_forbidden"]:
-            for e in strays:
-                root = unknown.key(model, shape.resolve(model, e["loc"])[0], root, report, only)
+        found, errors = _validated(model, root)
+        if strays := list(_strays(model, errors, root)):
+            for path in strays:
+                root, clear = unknown.key(model, path, root, report, only)
+                unclear |= set() if clear else {path[:-1]}
             continue
-        before, mistakes = (
-            len(guessed),
-            [_Mistake(model, e, root, report, only=only, guessed=tuple(guessed)) for e in errors],
-        )
+        before = root
+        settled = settled or root
+        if unread := [standin.whole(model, path) for path in lost(root)]:
+            root = standin.put(model, root, unread, (), guessed=guessed, hints=hints)
+            if root is not before:
+                continue
+        if found:
+            return Checked(found, settled, tuple(guessed), frozenset(unclear))
+        known = Known(only, tuple(guessed), frozenset(unclear))
+        mistakes = [Mistake(model, e, root, report, known) for e in errors]
         for mistake in mistakes:
             mistake.tell()
         if not any(mistake.path for mistake in mistakes):
             guessed += [path for mistake in mistakes for path in mistake.wrong]
             break  # all that is left is between fields of the whole file, and told
         for mistake in mistakes:
+            unclear |= mistake.empties
             root = standin.put(model, root, mistake.wrong, mistake.path, guessed=guessed, hints=hints)
         if root is before:
             break
-    return Checked(None, tuple(guessed) or ((),))
+    return Checked(None, settled or root, tuple(guessed) or ((),), frozenset(unclear))
 
 
-class _Mistake:
-    """One error of pydantic's and what there is to say about it."""
-
-    def __init__(
-        self,
-        model: type[BaseModel],
-        error: ErrorDetails,
-        root: Node,
-        report: Report,
-        *,
-        only: str | None,
-        guessed: tuple[Path, ...],
-    ) -> None:
-        self.model, self.error, self.root, self.report, self.only = model, error, root, report, only
-        self.guessed = guessed
-        self.context: dict[str, Any] = error.get("ctx", {})
-        self.path, self.annotation = shape.resolve(model, error["loc"])
-        self.node = root.nearest(self.path)
-        self.label = report.show(self.path)
-
-    @property
-    def conflicts(self) -> tuple[Conflict, ...]:
-        """What does not agree, if that is the mistake, with paths from the root of the file."""
-        error = self.context.get("error")
-        found = error.conflicts if isinstance(error, CrossFieldError) else ()
-        return tuple(
-            c._replace(
-                path=(*self.path, *c.path),
-                because=(*self.path, *c.because) if c.because else (),
-                reads=tuple((*self.path, *path) for path in c.reads),
-            )
-            for c in found
-        )
-
-    @property
-    def wrong(self) -> list[Path]:
-        """The paths of the values at fault."""
-        return [c.path for c in self.conflicts] or [self.path]
-
-    @property
-    def _tag_key(self) -> str:
-        members = shape.models(self.annotation)
-        return (shape.tag_key(members[0]) if members else None) or "name"
-
-    def tell(self) -> None:
-        """Report it under the rule that fits, unless a stand-in takes part in it."""
-        what = self.error["type"]
-        if self.conflicts:
-            self._conflicts()
-        elif self._guessed(self.path):
-            return
-        elif what == "missing":
-            self._missing(self.path)
-        elif what == "union_tag_not_found":
-            self._missing((*self.path, self._tag_key))
-        elif what == "union_tag_invalid":
-            valid = tuple(t for m in shape.models(self.annotation) if (t := shape.tag(m)))
-            name = self.root.nearest((*self.path, self._tag_key))
-            asked = str(self.path[-1]) if self._tag_key == "name" else f"{self._tag_key} of {self.label}"
-            self._not_allowed(f"unknown {asked} {_shown(name)}", name.at, name.value, valid)
-        elif what == "literal_error":
-            valid = tuple(str(v) for v in typing.get_args(self.annotation))
-            self._not_allowed(f"{self.label} is {_shown(self.node)}", self.node.where, self.node.value, valid)
-        elif what in _BOUNDS:
-            bound, words = _BOUNDS[what]
-            self._add(
-                "024",
-                f"{self.label} is {_shown(self.node)}; it {words} {_number(self.context[bound])}",
-                valid=self._range(),
-            )
-        elif what in ("string_pattern_mismatch", "string_too_short"):
-            self._form()
-        elif what == "too_short":
-            info = shape.info_at(self.model, self.path)
-            needed = "List at least one entry." if info and info.is_required() else ""
-            self._add("026", f"{self.label} is empty", fix=needed)
-        else:
-            self._type(self.error["msg"] if what not in _TYPES and what != "model_attributes_type" else "")
-
-    def _add(self, number: str, message: str, at: Location | None = None, **more: Any) -> None:
-        at = at or self.node.where
-        if self.only in (None, at.file):
-            self.report.add(number, message, at, **more)
-
-    def _guessed(self, path: Path) -> bool:
-        return standin.covered(path, list(self.guessed))
-
-    def _conflicts(self) -> None:
-        for conflict in self.conflicts:
-            if any(self._guessed(path) for path in (conflict.path, conflict.because, *conflict.reads)):
-                continue
-            because = self.root.find(conflict.because) if conflict.because else None
-            at = self.root.nearest(conflict.path).where
-            self.report.add(
-                conflict.rule,
-                conflict.message,
-                at,
-                valid=tuple(shape.inline(v) for v in conflict.valid),
-                related=(because.where,) if because and because.where != at else (),
-            )
-
-    def _missing(self, path: Path) -> None:
-        """Point at the key that should hold it, and show what to write."""
-        info = shape.info_at(self.model, path)
-        fix = "Add:\n" + self.report.snippet(path, shape.example(info) if info else None)
-        self._add("021", f"{self.report.show(path)} is missing", self.root.nearest(path[:-1]).where, fix=fix)
-
-    def _not_allowed(self, message: str, at: Location, value: Any, valid: tuple[str, ...]) -> None:
-        guess = closest(str(value), valid)
-        self._add(
-            "023",
-            f"{message}; one of {', '.join(valid)}",
-            at,
-            valid=valid,
-            fix=f"Did you mean {guess}?" if guess else "",
-        )
-
-    def _range(self) -> tuple[str, ...]:
-        """Both ends of the range, if it has two."""
-        info = shape.info_at(self.model, self.path)
-        ends = {k: getattr(m, k) for m in (info.metadata if info else []) for k in ("ge", "le") if hasattr(m, k)}
-        return (f"{ends['ge']} to {ends['le']}",) if len(ends) == 2 else ()
-
-    def _form(self) -> None:
-        if self.error["type"] == "string_too_short":
-            self._add("025", f"{self.label} is empty")
-            return
-        pattern = self.context["pattern"]
-        is_key = self.error["loc"][-1] == "[key]"
-        value = str(self.path[-1] if is_key else self.node.value)
-        at = (self.node.key if is_key else None) or self.node.where
-        label = (
-            f'the key "{_cut(value)}" of {self.report.show(self.path[:-1])}'
-            if is_key
-            else f'{self.label} is "{_cut(value)}"; it'
-        )
-        guess = reformed(value, pattern)
-        fix = f"Write {shape.inline(guess)}" if guess else ""
-        if not guess and (strange := lookalike(value)):
-            fix = f"Type it anew: {strange} is U+{ord(strange):04X}, no letter of ASCII."
-        self._add("025", f"{label} has to be {FORMS.get(pattern, pattern)}", at, fix=fix)
-
-    def _type(self, reason: str) -> None:
-        wanted = shape.kind(self.annotation)
-        fix, text = "", self.node.text
-        key = str(self.path[-1]) if self.path else ""
-        if wanted == "text" and self.node.plain:
-            fix = f'Quote it: "{text}"'
-        elif (
-            wanted in ("a whole number", "a number")
-            and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text)
-            and not self.node.plain
-        ):
-            fix = f"Write it without quotes: {text}"
-        elif wanted == "a whole number" and isinstance(self.node.value, float) and self.node.value.is_integer():
-            fix = f"Write {int(self.node.value)}"
-        elif wanted == "a list" and text:
-            fix = f"Write it as a list: {key}: [{shape.inline(self.node.value)}]"
-        elif len(shape.models(self.annotation)) > 1 and text:
-            fix = f"Write {key}: {{{self._tag_key}: {text}}}"
-        self._add("022", f"{self.label} is {_shown(self.node)}; it has to be {reason or wanted}", fix=fix)
+def _validated(model: type[M], root: Node) -> tuple[M | None, list[ErrorDetails]]:
+    try:
+        return model.model_validate(root.data(), by_alias=True, by_name=False), []
+    except ValidationError as error:
+        return None, error.errors(include_url=False)
 
 
-def _shown(node: Node) -> str:
-    match node.value:
-        case dict():
-            return "a map"
-        case list():
-            return "a list"
-        case str():
-            return f'"{_cut(node.value)}"'
-        case _:
-            return node.text or str(node.value)
-
-
-def _cut(text: str) -> str:
-    text = text.replace("\n", " ")
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _number(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def _strays(model: type[BaseModel], errors: list[ErrorDetails], root: Node) -> Iterator[Path]:
+    """Paths of the keys that the model does not have, but for those inside of what is lost."""
+    gone = list(lost(root))
+    for error in errors:
+        path, _ = shape.resolve(model, error["loc"])
+        found = [path] if error["type"] == "extra_forbidden" else []
+        if error["type"] == "union_tag_not_found":
+            found = unknown.strangers(model, path, root)
+        yield from (path for path in found if not standin.covered(path[:-1], gone))

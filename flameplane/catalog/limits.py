@@ -59,9 +59,11 @@ TEAM: Final = (
 class Limiter:
     """Holds effective values against the limits of one organisation."""
 
-    def __init__(self, organisation: Organisation, tree: Node, report: Report) -> None:
+    def __init__(
+        self, organisation: Organisation, tree: Node, report: Report, knows: Callable[..., bool] = lambda *_: True
+    ) -> None:
         self.bounds = organisation.spec.limits.model_dump(mode="json", by_alias=True)
-        self.tree, self.report = tree, report
+        self.tree, self.report, self.knows = tree, report, knows
         self.broken_by_default = set(self._built_in_defaults())
 
     def service(self, service: Service, tree: Node, knows: Callable[..., bool] = lambda *_: True) -> None:
@@ -86,7 +88,11 @@ class Limiter:
         for limit in SERVICE:
             where, value = ("spec", "defaults", *limit.path), _at(fields, limit.path)
             values = value if isinstance(value, list) else [value]
-            if self.tree.find(where) or all(limit.allows(v, self.bounds[limit.key]) for v in values):
+            if (
+                self.tree.find(where)
+                or not self.knows(*where)
+                or all(limit.allows(v, self.bounds[limit.key]) for v in values)
+            ):
                 continue
             yield limit.key
             shown = ", ".join(map(_shown, values))

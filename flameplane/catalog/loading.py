@@ -1,12 +1,12 @@
 """Reads services/: organisation defaults, then team defaults, then the service; maps merge, lists are replaced."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flameplane.catalog import files as layout
 from flameplane.catalog import places, shape
-from flameplane.catalog.check import check, examine
+from flameplane.catalog.check import Checked, examine
 from flameplane.catalog.limits import Limiter
 from flameplane.catalog.report import Report
 from flameplane.catalog.sources import Sources
@@ -41,6 +41,7 @@ class _Loader:
         self.sources = Sources()
         self.files = layout.Files()
         self.misnamed: dict[str, str] = {}  # team folders whose _team.yaml names another, and that name
+        self.unsure = False  # whether a key above the services is not understood, which may have set any default
         self.in_place: list[tuple[Service, Node]] = []  # services whose names agree with their folders
 
     def load(self) -> Loaded:
@@ -76,11 +77,15 @@ class _Loader:
             return None, None
         name = self.files.names[self.files.organisation]
         tree = read(self.files.organisation, name, self.report)
-        organisation = check(Organisation, tree, self.report) if tree else None
-        if tree and organisation:
-            self.sources.add("organisation", organisation.metadata.name, name, tree)
-            self.limiter = Limiter(organisation, tree, self.report)
-        return organisation, tree
+        if tree is None:
+            return None, None
+        checked = examine(Organisation, tree, self.report)
+        self.unsure |= bool(checked.unsure)
+        organisation = None if checked.guessed else checked.model
+        if organisation:
+            self.sources.add("organisation", organisation.metadata.name, name, checked.tree)
+            self.limiter = Limiter(organisation, checked.tree, self.report, checked.knows)
+        return organisation, checked.tree
 
     def _teams(self, organisation: Organisation | None, organisation_tree: Node | None) -> Iterator[Team]:
         self.team_trees: dict[str, Node] = {}
@@ -89,8 +94,9 @@ class _Loader:
             tree = read(path, name, self.report)
             if tree is None:
                 continue
-            self.team_trees[folder] = tree
             checked = examine(Team, tree, self.report)
+            self.team_trees[folder] = tree = checked.tree
+            self.unsure |= bool(checked.unsure)
             if (team := checked.model) is None:
                 continue
             if organisation:
@@ -119,8 +125,9 @@ class _Loader:
             checked = examine(Service, tree, self.report, only=name)
             if (service := checked.model) is None:
                 continue
+            tree = checked.tree
             if organisation:
-                self.limiter.service(service, tree, checked.knows)
+                self.limiter.service(service, tree, self._knows(checked))
                 folders = places.Folders(team, folder, self.misnamed.get(team))
                 agrees = places.service_agrees(checked, tree, folders, organisation, self.report)
                 if agrees and not checked.guessed:
@@ -130,11 +137,17 @@ class _Loader:
             self.sources.add("service", service.name, name, tree)
             yield service, tree
 
+    def _knows(self, checked: Checked[Service]) -> Callable[..., bool]:
+        """What is known of a service: no default, where a key that nobody understands may have set another one."""
+        if not self.unsure:
+            return checked.knows
+        return lambda *path: checked.tree.find(path) is not None and checked.knows(*path)
+
 
 def _inherit(service: Node, team: Node | None, organisation: Node | None) -> Node:
     """The service's tree with what team and organisation set as defaults; inherited nodes keep their own places."""
     spec = service.child("spec")
-    if not (isinstance(service.value, dict) and spec and isinstance(spec.value, dict)):
+    if not (isinstance(service.value, dict) and spec and isinstance(spec.value, dict) and spec.value):
         return service
     sections = dict(spec.value)
     for section in shape.fields(Defaults):
@@ -146,6 +159,6 @@ def _inherit(service: Node, team: Node | None, organisation: Node | None) -> Nod
             sections[section] = effective
     top = {**service.value, "spec": replace(spec, value=sections)}
     metadata, slack = service.child("metadata"), team.find(("metadata", "slack")) if team else None
-    if metadata and isinstance(metadata.value, dict) and slack:
+    if metadata and isinstance(metadata.value, dict) and metadata.value and slack:
         top["metadata"] = replace(metadata, value={"slack": slack, **metadata.value})
     return replace(service, value=top)

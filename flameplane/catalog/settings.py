@@ -13,7 +13,7 @@ from flameplane.catalog.shared import apart
 from flameplane.catalog.sources import Sources
 from flameplane.catalog.strict import read
 from flameplane.catalog.suggest import closest
-from flameplane.catalog.tree import Node, changed, graft
+from flameplane.catalog.tree import Node, changed, graft, lost
 from flameplane.catalog.tree import Path as KeyPath
 from flameplane.findings import Finding, Location, in_order
 from schemas.settings import Settings
@@ -24,6 +24,9 @@ FOLDER = "stacks"
 _NO_FILE = "this is no ordinary file; links would let settings change without a change here"
 # Keys that Pulumi itself writes beside `config`.
 _PULUMI_KEYS = ("config", "secretsprovider", "encryptionsalt", "encryptedkey", "environment")
+# What Pulumi reads of its own prefix.
+_PULUMI_SETTINGS = ("disable-default-providers", "tags", "autonaming")
+_PROVIDERS = {"kubernetes": "Kubernetes", "aws": "AWS"}
 # Pulumi itself reads and writes these as texts when they are no part of a map: at `stack init` and at `config set`.
 _QUOTED_BY_PULUMI = {"true": True, "false": False}
 
@@ -73,7 +76,7 @@ def check_settings(values: Mapping[str, Any], file: Path, root: Path) -> LoadedS
     written = read(file, name, report) if file.is_file() else None
     like = _values(written, report) if written else None
     if like:  # Pulumi hands over what it has decrypted
-        _without_secrets(like, (), report)
+        like = _without_secrets(like, (), report)
     stack = _stack(file)
     return _checked(graft(dict(values), like, Location(name, 1, 1)), name, stack, report, _others(root, stack))
 
@@ -143,11 +146,14 @@ def _values(tree: Node, report: Report) -> Node | None:
             report.add(
                 "020", f"unknown key {key}", node.key, valid=("config",), fix=f"Did you mean {guess}?" if guess else ""
             )
+    if (config and config.lost) or (config is None and tree.unsure):
+        return None
     if config is None or not isinstance(config.value, dict):
         at = config.where if config else tree.where
         report.add("021", "config is missing", at, fix=f"Add:\nconfig:\n  {PROJECT}:environment: dev")
         return None
     values: dict[str, Node] = {}
+    unsure, own = config.unsure, dict[str, Node]()
     for key, node in config.value.items():
         prefix, _, name = key.partition(":")
         if not name or prefix not in (PROJECT, "pulumi"):
@@ -155,10 +161,19 @@ def _values(tree: Node, report: Report) -> Node | None:
             report.add("020", f"unknown key {key}: settings are {PROJECT}:<name>", node.key, fix=fix)
             if meant:
                 values.setdefault(meant, node)  # read as what was meant, so that it is not missing as well
+            unsure |= not meant
         elif prefix == PROJECT:
             values[name] = replace(node, value=_QUOTED_BY_PULUMI.get(node.text, node.value))
-    _default_provider(config, report)
-    return replace(config, value=values)
+        else:
+            guess = name if name in _PULUMI_SETTINGS else closest(name, _PULUMI_SETTINGS)
+            if guess != name:
+                fix = f"Did you mean pulumi:{guess}?" if guess else ""
+                valid = tuple(f"pulumi:{known}" for known in _PULUMI_SETTINGS)
+                report.add("020", f"unknown key {key}", node.key, valid=valid, fix=fix)
+            unsure |= guess is None
+            own.setdefault(guess or name, node)
+    _default_provider(replace(config, unsure=unsure), own.get("disable-default-providers"), report)
+    return replace(config, value=values, unsure=unsure)
 
 
 def _meant(prefix: str, name: str) -> tuple[str, str]:
@@ -172,24 +187,28 @@ def _meant(prefix: str, name: str) -> tuple[str, str]:
     return "", f"Delete it: providers are set up from {PROJECT}:cluster and {PROJECT}:cloud alone."
 
 
-def _default_provider(config: Node, report: Report) -> None:
-    node = config.child("pulumi:disable-default-providers")
+def _default_provider(config: Node, node: Node | None, report: Report) -> None:
+    """Report default providers that are not disabled by ``node``."""
     disabled = node.data() if node and isinstance(node.value, list) else ()
-    at = node.where if node else config.where
-    if "kubernetes" not in disabled:
-        report.add("062", "the default Kubernetes provider is not disabled", at)
-    if config.child(f"{PROJECT}:cloud") and "aws" not in disabled:
-        report.add("062", "the default AWS provider is not disabled", at)
+    needed = ["kubernetes", "aws"] if config.child(f"{PROJECT}:cloud") else ["kubernetes"]
+    missing = [_PROVIDERS[name] for name in needed if name not in disabled]
+    if not missing or (config.unsure and node is None) or (node and any(lost(node))):
+        return
+    if len(missing) == 1:
+        message = f"the default {missing[0]} provider is not disabled"
+    else:
+        message = f"the default providers of {' and '.join(missing)} are not disabled"
+    fix = f"Set `pulumi:disable-default-providers: [{', '.join(needed)}]`."
+    report.add("062", message, node.where if node else config.where, fix=fix)
 
 
 def _without_secrets(node: Node, path: KeyPath, report: Report) -> Node:
     """Report ``secure: ...`` values, which ``pulumi config set --secret`` writes, and read each as some text."""
-    if not isinstance(node.value, dict):
+    if not isinstance(node.value, dict) or node.lost:
         return node
     if (secure := node.value.get("secure")) and path:
         report.add("060", f"{report.show(path)} is an encrypted value; settings only ever name secrets", secure.key)
-        report.spoil(node.at)
-        return Node("secret", node.at, node.key)
+        return Node("secret", node.at, node.key, lost=True)
     return replace(node, value={key: _without_secrets(v, (*path, key), report) for key, v in node.value.items()})
 
 

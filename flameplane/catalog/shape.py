@@ -36,6 +36,20 @@ def resolve(model: type[BaseModel], loc: tuple[str | int, ...]) -> tuple[Path, A
     return tuple(path), bare(annotation)
 
 
+def follow(model: type[BaseModel], path: Path) -> Any:
+    """The annotation at a path of the file; of a union, that of the first member that has it."""
+    found: list[Any] = [model]
+    for step in path:
+        below: list[Any] = []
+        for annotation in map(bare, found):
+            if members := models(annotation):
+                below += [info.annotation for m in members if (info := field_of(m, str(step)))]
+            else:
+                below += typing.get_args(annotation)[-1:]
+        found = below
+    return bare(found[0]) if found else Any
+
+
 def bare(annotation: Any) -> Any:
     """The annotation without ``Annotated`` and without ``None``."""
     while typing.get_origin(annotation) is Annotated:
@@ -82,9 +96,8 @@ def field_of(model: type[BaseModel], key: str) -> FieldInfo | None:
 
 def info_at(model: type[BaseModel], path: Path) -> FieldInfo | None:
     """The field at a path of the file; None for entries of lists and maps."""
-    _, annotation = resolve(model, path[:-1])
-    owner = next(iter(models(annotation)), None)
-    return field_of(owner, str(path[-1])) if owner else None
+    owners = models(follow(model, path[:-1])) if path else []
+    return next((info for owner in owners if (info := field_of(owner, str(path[-1])))), None)
 
 
 def kind(annotation: Any) -> str:

@@ -79,5 +79,5 @@ def _pairs(environments: Mapping[str, Node]) -> Iterator[tuple[str, str]]:
 
 def _values(tree: Node, paths: tuple[Path, ...]) -> list[object]:
     """The values at ``paths``, or nothing if one is missing."""
-    nodes = [node for path in paths if (node := tree.find(path))]
+    nodes = [node for path in paths if (node := tree.find(path)) and not node.lost]
     return [node.data() for node in nodes] if len(nodes) == len(paths) else []

@@ -6,6 +6,7 @@ readers disagree on is refused here with the reason and the fix, so that a file 
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,9 @@ class _Builder:
             for event in self.events:
                 if isinstance(event, DocumentStartEvent):
                     documents += 1
-                    if documents > 1:
+                    if documents > 1:  # which of them counts is open, and so is everything else
                         self.report.add("005", "a second document starts here", self._at(event))
-                        return root
+                        return None
                     if event.version or event.tags:
                         self.report.add("008", "a directive (%)", Location(self.name, 1, 1), fix="Delete the line.")
                 elif isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent | AliasEvent):
@@ -108,11 +109,12 @@ class _Builder:
             return None
         if self.shared:
             (what, at), *others = self.shared
-            self.report.add("007", what, at, related=tuple(place for _, place in others))
+            fix = "" if self.report.kind == "SVC" else "Write the value out."
+            self.report.add("007", what, at, fix=fix, related=tuple(place for _, place in others))
         if root is None or root.value is None:
             self.report.add("003", "the file declares nothing", Location(self.name, 1, 1))
             return None
-        return root
+        return None if root.lost else root
 
     def _at(self, event: Event) -> Location:
         """Place of an event; it ends where its first line ends."""
@@ -130,34 +132,46 @@ class _Builder:
             raise _Stop
         if isinstance(event, AliasEvent):
             self.shared.append((f"an alias (*{event.anchor})", at))
-            self.report.spoil(at)
-            return Node("", at, key)
-        self._refuse_marks(event, at)
+            return Node("", at, key, lost=True)
+        tagged = self._refuse_marks(event, at)
+        if isinstance(event, ScalarEvent):
+            node = self._scalar(event, at, key, in_list=key is None and depth > 0)
+            return replace(node, lost=node.lost or tagged)
+        report = self.report
+        if tagged:  # what is inside is of another type, too
+            self.report = Report(report.kind)
         if isinstance(event, MappingStartEvent):
-            return self._mapping(at, key, depth)
-        if isinstance(event, SequenceStartEvent):
-            items = []
-            while not isinstance(event := next(self.events), SequenceEndEvent):
-                items.append(self._node(event, None, depth + 1))
-            return Node(items, Location(self.name, at.line, at.column), key)
-        assert isinstance(event, ScalarEvent)
-        return self._scalar(event, at, key, in_list=key is None and depth > 0)
+            node = self._mapping(at, key, depth)
+        else:
+            assert isinstance(event, SequenceStartEvent)
+            node = self._sequence(at, key, depth)
+        self.report = report
+        return replace(node, lost=tagged)
 
-    def _refuse_marks(self, event: Any, at: Location) -> None:
-        """Anchors and explicit tags. The value itself is still read, so that other mistakes in it are told too."""
+    def _refuse_marks(self, event: Any, at: Location) -> bool:
+        """Anchors and explicit tags; whether there is a tag. What has an anchor is still what it looks like."""
         if event.anchor:
             self.shared.append((f"an anchor (&{event.anchor})", at))
         if event.tag:
             shown = event.tag.replace("tag:yaml.org,2002:", "!!")
             self.report.add("008", f"a tag ({shown})", at, spoils=True)
+        return bool(event.tag)
+
+    def _sequence(self, at: Location, key: Location | None, depth: int) -> Node:
+        items = []
+        while not isinstance(event := next(self.events), SequenceEndEvent):
+            items.append(self._node(event, None, depth + 1))
+        return Node(items, Location(self.name, at.line, at.column), key)
 
     def _mapping(self, at: Location, key: Location | None, depth: int) -> Node:
         items: dict[str, Node] = {}
+        unsure = False
         while not isinstance(event := next(self.events), MappingEndEvent):
             key_at = self._at(event)
             name = self._key(event, key_at, depth)
             value = self._node(next(self.events), key_at, depth + 1)
             if name is None:
+                unsure = True
                 continue
             if name in items:
                 first = items[name].key
@@ -167,15 +181,17 @@ class _Builder:
                 )
                 continue
             if value.value is None and value.plain:
-                self._no_value(name, value, key_at)
+                self._no_value(name, key_at)
+                value.lost = True
             items[name] = value
-        return Node(items, Location(self.name, at.line, at.column), key)
+        return Node(items, Location(self.name, at.line, at.column), key, unsure=unsure)
 
     def _key(self, event: Event, at: Location, depth: int) -> str | None:
         """Name of a key, or None when it is no usable one."""
         if not isinstance(event, ScalarEvent):
             self._node(event, None, depth + 1)
-            self.report.add("010", "the key is not text", at)
+            if not isinstance(event, AliasEvent):
+                self.report.add("010", "the key is not text", at)
             return None
         self._refuse_marks(event, at)
         if event.implicit[0] and event.value == "<<":
@@ -184,12 +200,14 @@ class _Builder:
         if event.implicit[0]:
             for pattern, reading in _AMBIGUOUS:
                 if pattern.fullmatch(event.value):
-                    self.report.add("009", f"the key {event.value} is {reading}", at, fix=f'Quote it: "{event.value}":')
-                    return event.value
+                    fix = f'Write the key that is meant; if it is this very text, quote it: "{event.value}":'
+                    self.report.add("009", f"the key {event.value} is {reading}", at, fix=fix)
+                    return None
             if not isinstance(_plain(event.value), str):
                 self.report.add(
                     "010", f"the key {event.value or '(empty)'} is not text", at, fix=f'Quote it: "{event.value}":'
                 )
+                return None
         return event.value
 
     def _scalar(self, event: ScalarEvent, at: Location, key: Location | None, in_list: bool) -> Node:
@@ -203,25 +221,26 @@ class _Builder:
         for pattern, reading in _AMBIGUOUS:
             if pattern.fullmatch(text):
                 self.report.add("009", f"{text} is {reading}", at, fix=_unambiguous(text), spoils=True)
-                return Node(text, at, key, text, plain=True)
+                return Node(text, at, key, text, plain=True, lost=True)
         if len(text) > MAX_DIGITS and (_INTEGER.fullmatch(text) or _DECIMAL.fullmatch(text)):
             self.report.add("009", "a number with so many digits is not read alike everywhere", at, spoils=True)
-            return Node(text, at, key, text, plain=True)
+            return Node(text, at, key, text, plain=True, lost=True)
         value = _plain(text)
-        if in_list and value is None:
-            self.report.add(
-                "011", "an entry without a value", at, fix="Write a value or delete the entry.", spoils=True
-            )
-        return Node(value, at, key, text, plain=True)
+        empty = in_list and value is None
+        if empty:
+            before = self.lines[at.line - 1][: at.column - 1]
+            if not text and before.endswith("-"):
+                at = Location(self.name, at.line, at.column - 1, at.column)
+            self.report.add("011", "an entry without a value", at, fix="Write a value or delete the entry.")
+        return Node(value, at, key, text, plain=True, lost=empty)
 
-    def _no_value(self, name: str, value: Node, key_at: Location) -> None:
+    def _no_value(self, name: str, key_at: Location) -> None:
         """``key:`` with nothing behind it. A ``#`` behind it is a common slip: the value was read as a comment."""
         line = self.lines[key_at.line - 1] if key_at.line <= len(self.lines) else ""
         rest = line[key_at.column - 1 + len(name) :].strip(" :\"'")
         slip = re.match(r"#[^\s#]\S*", rest)
         fix = f'Quote it, since # starts a comment: {name}: "{slip[0]}"' if slip else ""
         self.report.add("011", f"{name} has no value", key_at, fix=fix)
-        self.report.spoil(value.at)
 
 
 def _plain(text: str) -> str | int | float | bool | None:

@@ -14,13 +14,19 @@ Path = tuple[str | int, ...]
 
 @dataclass(slots=True)
 class Node:
-    """A value with its place, the place of the key that holds it, and, of a scalar, the text as it was written."""
+    """A value with its place, the place of the key that holds it, and, of a scalar, the text as it was written.
+
+    What cannot be read as it was meant has its finding from the reader, and what else is wrong there follows from it:
+    a ``lost`` value is not what was written; a map that is ``unsure`` lacks keys that could not be read.
+    """
 
     value: dict[str, Node] | list[Node] | str | int | float | bool | None
     at: Location
     key: Location | None = None
     text: str = ""
     plain: bool = False  # a scalar without quotes
+    lost: bool = False
+    unsure: bool = False
 
     @property
     def where(self) -> Location:
@@ -102,6 +108,8 @@ def changed(node: Node, path: Path, new: Node | None) -> Node:
 def graft(data: Any, like: Node | None, nowhere: Location) -> Node:
     """Plain data as a tree, with the places of ``like`` where the two have the same shape."""
     at, key = (like.at, like.key) if like else (nowhere, None)
+    if like and like.lost:
+        return replace(graft(data, None, at), key=key, lost=True)
     if isinstance(data, dict):
         return Node({str(k): graft(v, like.child(str(k)) if like else None, nowhere) for k, v in data.items()}, at, key)
     if isinstance(data, list):
@@ -130,6 +138,24 @@ def show_path(path: Path) -> str:
         else:
             text += f'["{step}"]'
     return text
+
+
+def lost(node: Node, path: Path = ()) -> Iterator[Path]:
+    """Paths of values that are not what was written."""
+    if node.lost:
+        yield path
+    elif isinstance(node.value, dict | list):
+        for step, below in node.value.items() if isinstance(node.value, dict) else enumerate(node.value):
+            yield from lost(below, (*path, step))
+
+
+def unsure(node: Node, path: Path = ()) -> Iterator[Path]:
+    """Paths of maps that lack keys which could not be read."""
+    if node.unsure:
+        yield path
+    if isinstance(node.value, dict | list):
+        for step, below in node.value.items() if isinstance(node.value, dict) else enumerate(node.value):
+            yield from unsure(below, (*path, step))
 
 
 def leaves(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:

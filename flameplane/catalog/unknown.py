@@ -1,6 +1,7 @@
 """Keys that the model does not have: what was meant, and how to go on reading as if it stood there."""
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from flameplane.catalog import shape
 from flameplane.catalog.report import Report
@@ -11,19 +12,20 @@ from schemas.service import Service
 _RETENTION = ("retention", "retentionDays", "retentionPeriod", "fineDays", "downsampledDays")
 
 
-def key(model: type[BaseModel], path: Path, root: Node, report: Report, only: str | None) -> Node:
-    """Report the unknown key at ``path``; the tree with it read as what was meant, or left out."""
+def key(model: type[BaseModel], path: Path, root: Node, report: Report, only: str | None) -> tuple[Node, bool]:
+    """Report the unknown key at ``path``; the tree with it read as what was meant, or left out, and whether it is
+    clear that it stands for no other key of its map."""
     name = str(path[-1])
     node = root.nearest(path)
     at = node.key or node.at
     owner = root.nearest(path[:-1])
-    _, annotation = shape.resolve(model, path[:-1])
+    annotation = shape.follow(model, path[:-1])
     valid = _keys(annotation, owner)
     elsewhere = [p for p in _paths(model, name) if p != path]
     guess = closest(name, valid)
     target: Path | None = None
     where = f" of {report.show(path[:-1])}" if len(path) > 1 else ""
-    message, number, fix = f"unknown key {name}{where}", "020", ""
+    message, number, fix, clear = f"unknown key {name}{where}", "020", "", True
     if model is Service and name in _RETENTION:
         number, message = "046", f"{name} stands in a service file"
         days = shape.inline(node.data()) if isinstance(node.value, dict) else "{fineDays: 30, downsampledDays: 90}"
@@ -39,23 +41,38 @@ def key(model: type[BaseModel], path: Path, root: Node, report: Report, only: st
     elif guess:
         target = (*path[:-1], guess)
         fix = f"Did you mean {guess}?"
-    if only in (None, at.file):
+    else:
+        clear = False
+        if missing := [k for k in valid if (info := shape.info_at(model, (*path[:-1], k))) and _lacks(owner, k, info)]:
+            fix = f"Did you mean {' or '.join(missing)}? {'It is' if len(missing) == 1 else 'They are'} missing."
+    if only in (None, at.file) and not node.lost:
         report.add(number, message, at, valid=valid, fix=fix)
     root = changed(root, path, None)
     there = root.find(target) if target else None
     if target and (there is None or there.at.file != at.file):  # absent, or only inherited
         root = changed(root, target, node)
-    return root
+    return root, clear
+
+
+def strangers(model: type[BaseModel], path: Path, root: Node) -> list[Path]:
+    """Keys of a union's map that none of its members has: pydantic does not look at them while the tag is missing."""
+    members, owner = shape.models(shape.follow(model, path)), root.find(path)
+    known = {k for m in members for k in shape.fields(m)}
+    return [(*path, k) for k in owner.value if k not in known] if owner and isinstance(owner.value, dict) else []
+
+
+def _lacks(owner: Node, name: str, info: FieldInfo) -> bool:
+    return info.is_required() and owner.child(name) is None
 
 
 def _keys(annotation: object, owner: Node) -> tuple[str, ...]:
-    """The keys that are valid in ``owner``; in a union those of the member that its tag selects."""
+    """The keys that are valid in ``owner``; in a union those of the member that its tag selects, else of all."""
     members = shape.models(annotation)
     if not members:
         return ()
     name = owner.child(shape.tag_key(members[0]) or "name")
-    chosen = next((m for m in members if name and shape.tag(m) == name.value), members[0])
-    return tuple(shape.fields(chosen))
+    chosen = [m for m in members if name and shape.tag(m) == name.value] or members
+    return tuple(dict.fromkeys(k for m in chosen for k in shape.fields(m)))
 
 
 def _paths(model: type[BaseModel], name: str, below: Path = ()) -> list[Path]:

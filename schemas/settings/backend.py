@@ -89,7 +89,8 @@ class Tls(Model):
     @model_validator(mode="after")
     def _one_source(self) -> "Tls":
         if (self.issuer is None) == (self.secrets is None):
-            refuse([Conflict("069", (), "certificates come from `issuer` or from `secrets`, one of the two")])
+            message = "certificates come from `issuer` or from `secrets`, one of the two"
+            refuse([Conflict("069", (), message, reads=(("issuer",), ("secrets",)))])
         return self
 
 
@@ -122,10 +123,10 @@ def conflicts(environment: str, backend: Backend) -> list[Conflict]:
     if environment != "local" and backend.tls is None:
         message = "outside environment local the gateway reaches the backend by mTLS: tls"
         found.append(Conflict("067", ("backend", "tls"), message))
-    if backend.architecture == "microservices":
+    if environment == "local" and backend.architecture == "microservices":  # elsewhere what is wrong is told: 064, 079
         at = ("backend", "architecture")
         if backend.object_storage.kind != "s3":
             found.append(Conflict("068", at, "microservices share a bucket: objectStorage of kind s3", ("process",)))
-        elif backend.volumes.host_path and environment == "local":  # elsewhere no folder will do at all: 079
+        elif backend.volumes.host_path:
             found.append(Conflict("068", at, "microservices run on several nodes: no volumes.hostPath", ("process",)))
     return found

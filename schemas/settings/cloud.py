@@ -227,10 +227,14 @@ def _storage_conflicts(cloud: Cloud, storage: ObjectStorage) -> list[Conflict]:
     at, because = ("backend", "objectStorage"), ("cloud", "region")
     found = []
     regional = f"s3.{cloud.region}.amazonaws.com"
-    if storage.kind == "s3" and storage.endpoint != regional:  # another kind is for environment local only
+    if storage.region != cloud.region and storage.endpoint == f"s3.{storage.region}.amazonaws.com":
+        message = f"the bucket and its endpoint are in {storage.region}, the account's resources in {cloud.region}"
+        reads = ((*at, "endpoint"),)
+        found.append(Conflict("072", because, message, (storage.region,), (*at, "region"), reads))
+    elif storage.kind == "s3" and storage.endpoint != regional:  # another kind is for environment local only
         message = f"the endpoint of the cloud's region is {regional}"
         found.append(Conflict("072", (*at, "endpoint"), message, (regional,), because))
-    if storage.region != cloud.region:
+    elif storage.region != cloud.region:
         message = f"the bucket is declared in {cloud.region}"
         found.append(Conflict("072", (*at, "region"), message, (cloud.region,), because))
     if storage.credentials_secret:

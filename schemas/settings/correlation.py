@@ -78,7 +78,7 @@ class OwnGrafana(Model):
             conflicts.append(Conflict("080", ("storage",), message, because=("database",)))
         if self.replicas > 1 and not self.database:
             message = f"{self.replicas} replicas of Grafana need a shared database"
-            conflicts.append(Conflict("080", ("replicas",), message, (1,)))
+            conflicts.append(Conflict("080", ("replicas",), message, (1,), reads=(("database",),)))
         refuse(conflicts)
         return self
 
