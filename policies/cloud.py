@@ -29,6 +29,7 @@ TOPIC: Final = "aws:sns/topic:Topic"
 TOPIC_POLICY: Final = "aws:sns/topicPolicy:TopicPolicy"
 FOREIGN: Final = "arn:aws:iam::000000000000:role/foreign"
 FOREIGN_ORGANISATION: Final = "o-foreign0000"
+PURPOSES: Final = ("profiles", "audit", "state")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,16 @@ class Cloud:
             return named[bucket]
         known = [p for p in ("audit", "state") if bucket.endswith(f"-flameplane-{p}-{self.environment}")]
         return known[0] if known else bucket
+
+    @property
+    def buckets(self) -> list[Manifest]:
+        """The buckets that settings know. Of any other, FP047 says that it is none of the platform's."""
+        return [b for b in self.of(BUCKET) if self.purpose(bucket_name(b)) in PURPOSES]
+
+    @property
+    def topic(self) -> str:
+        """ARN of the topic of notices."""
+        return f"arn:aws:sns:{self.said('cloud.region')}:{self.account}:flameplane-notices-{self.environment}"
 
     def companions(self, kind: str, bucket: Manifest) -> list[Manifest]:
         """The resources of a kind that are about a bucket."""
@@ -122,6 +133,11 @@ def bucket_arn(bucket: Manifest) -> str:
 def denying(text: str, request: Request, *keys: str) -> list[Statement]:
     """The statements that deny a request by a condition on one of ``keys``: what else denies it is beside the point."""
     return [s for s in statements(text) if s.get("Effect") == "Deny" and mentions(s, *keys) and applies(s, request)]
+
+
+def turned(statement: Statement) -> bool:
+    """Whether a statement is called a Deny and is none. The rule that misses the Deny says so, or FP046."""
+    return str(statement.get("Sid", "")).startswith("Deny") and statement.get("Effect") != "Deny"
 
 
 def mentions(statement: Statement, *keys: str) -> bool:

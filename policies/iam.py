@@ -1,7 +1,8 @@
 """What an AWS policy document answers to a request: enough of IAM's evaluation to judge a policy by what it does.
 
 Judged by what is denied, a policy may be written in any form: a list or a text, NotAction, StringLike, IfExists. What
-is not known here (an operator, a policy variable) raises, so that the rule could not run instead of passing.
+is not known here (an operator, a policy variable) counts against the policy: a Deny of that kind refuses nothing, an
+Allow admits. Rule FP046 refuses both in any case, since no reviewed statement has them.
 Sources: AWS IAM user guide, "Policy evaluation logic" and "IAM JSON policy elements: Condition operators".
 """
 
@@ -60,7 +61,14 @@ def answer(text: str, request: Request) -> Answer:
 
 
 def applies(statement: Statement, request: Request) -> bool:
-    """Whether a statement is about a request."""
+    """Whether a statement is about a request; where that cannot be told, the worse."""
+    try:
+        return _is_about(statement, request)
+    except NotUnderstood:
+        return statement.get("Effect") != "Deny"
+
+
+def _is_about(statement: Statement, request: Request) -> bool:
     return (
         _matches(statement, "Action", lambda p: like(p.lower(), request.action.lower()))
         and _matches(statement, "Resource", lambda p: like(p, request.resource))

@@ -11,13 +11,14 @@ from policies.cloud import (
     OBJECT_LOCK,
     OWNERSHIP,
     PUBLIC_ACCESS,
-    ROLE,
     TOPIC,
     TOPIC_POLICY,
     VERSIONING,
     Cloud,
     breaks,
     clouds,
+    policy,
+    turned,
 )
 from policies.iam import Statement, account_of, listed, principals, statements
 from policies.objects import at
@@ -32,13 +33,12 @@ INLINE: Final = (
     *("acl", "grants", "policy", "website", "corsRules", "replicationConfiguration", "lifecycleRules", "logging"),
     *("serverSideEncryptionConfiguration", "objectLockConfiguration", "versioning", "accelerationStatus"),
 )
-DOCUMENTS: Final = {ROLE: "assumeRolePolicy"}  # where a policy document is not in `policy`
 NAMED_ROLES: Final = ("adminRoleArns", "auditorRoleArns", "breakGlassRoleArns")
 
 
 def _closed(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
-        for bucket in cloud.of(BUCKET):
+        for bucket in cloud.buckets:
             for field in INLINE:
                 if at(bucket, "spec", field):
                     yield breaks(bucket, f"sets {field}: it has a resource of its own, which is judged")
@@ -58,27 +58,28 @@ def _access(cloud: Cloud) -> Iterator[Violation]:
         if (found := at(control, "spec", "rule", "objectOwnership")) != OWNER:
             yield breaks(control, f"has objectOwnership {found or 'unset'}: ACLs would count; use {OWNER}")
     for topic in cloud.of(TOPIC):
-        named = {at(p, "spec", "arn") for p in cloud.of(TOPIC_POLICY)}
-        if not any(str(arn).endswith(f":{at(topic, 'spec', 'name')}") for arn in named):
+        named = {str(at(p, "spec", "arn")).rpartition(":")[2] for p in cloud.of(TOPIC_POLICY)}
+        if at(topic, "spec", "name") not in named:
             yield breaks(topic, "has no TopicPolicy")
 
 
 def _principals(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
-        for resource in cloud.of(BUCKET_POLICY, KEY, KEY_POLICY, TOPIC_POLICY, ROLE):
-            text = str(at(resource, "spec", DOCUMENTS.get(str(resource.get("kind")), "policy")) or "")
+        for resource in cloud.of(BUCKET_POLICY, KEY, KEY_POLICY, TOPIC_POLICY):  # roles: FP030
+            text = policy(resource)
             for statement in statements(text) if text else ():
-                for problem in _opened(cloud, statement):
+                for problem in _opened(cloud, statement, resource):
                     yield breaks(resource, f"statement {statement.get('Sid', '?')} {problem}")
 
 
-def _opened(cloud: Cloud, statement: Statement) -> Iterator[str]:
+def _opened(cloud: Cloud, statement: Statement, resource: Manifest) -> Iterator[str]:
     effect = statement.get("Effect")
-    if effect == "Deny":
+    if effect == "Deny" or turned(statement):
         return
     if effect != "Allow":
         yield f"has Effect {effect}; valid: Allow, Deny"
-    if services := [w for kind, w in principals(statement) if kind == "Service"]:
+    services = [w for kind, w in principals(statement) if kind == "Service"]
+    if services and resource["kind"] != KEY:  # wildcards of keys: FP026
         wild = [a for a in (*listed(statement.get("Action")), *listed(statement.get("NotAction"))) if "*" in a]
         if wild or "NotAction" in statement:
             yield f"lets {services[0]} do {', '.join(wild) or 'everything but something'}: name the actions"
@@ -113,7 +114,7 @@ def _kept(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 
 def _locked(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
-        for bucket in cloud.of(BUCKET):
+        for bucket in cloud.buckets:
             audit = cloud.purpose(str(at(bucket, "spec", "bucket"))) == "audit"
             locks = cloud.companions(OBJECT_LOCK, bucket)
             if audit and at(bucket, "spec", "objectLockEnabled") is not True:
@@ -144,7 +145,7 @@ def _lock(cloud: Cloud, lock: Manifest) -> Iterator[Violation]:
         yield breaks(lock, f"locks records for {days:g} days; at least {least}")
 
 
-_WITH_POLICY: Final = (BUCKET_POLICY, KEY, KEY_POLICY, TOPIC_POLICY, ROLE)
+_WITH_POLICY: Final = (BUCKET_POLICY, KEY, KEY_POLICY, TOPIC_POLICY)
 RULES: Final = (
     Rule(
         id="FP020",

@@ -5,7 +5,7 @@ from typing import Final
 
 from policies.cloud import BUDGET, TOPIC, Cloud, breaks, clouds
 from policies.declared import read
-from policies.objects import at, items
+from policies.objects import at, items, texts
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
 
@@ -44,12 +44,12 @@ def _limit(cloud: Cloud, budget: Manifest, ceiling: float | None) -> Iterator[Vi
 
 
 def _notices(cloud: Cloud, budget: Manifest) -> Iterator[Violation]:
-    topics = {str(at(topic, "spec", "name")) for topic in cloud.of(TOPIC)}
     told = set()
     for notice in items(at(budget, "spec", "notifications")):
         kind = (notice.get("notificationType"), notice.get("thresholdType"), notice.get("comparisonOperator"))
-        heard = [str(arn).rpartition(":")[2] for arn in items(notice.get("subscriberSnsTopicArns"))]
-        if kind == ("ACTUAL", "PERCENTAGE", "GREATER_THAN") and topics & set(heard):
+        if kind == ("ACTUAL", "PERCENTAGE", "GREATER_THAN") and cloud.topic in texts(
+            notice.get("subscriberSnsTopicArns")
+        ):
             told.add(notice.get("threshold"))
     for threshold in THRESHOLDS:
         if threshold not in told:

@@ -1,5 +1,6 @@
 """Encryption at rest: with our own keys, which turn, and which few may use."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -15,6 +16,7 @@ from policies.cloud import (
     bucket_arn,
     clouds,
     policy,
+    turned,
 )
 from policies.iam import account_of, answer, like, listed, principals, statements
 from policies.objects import at, items
@@ -39,7 +41,7 @@ NEVER: Final = (
 def _encrypted(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
         keys = {str(at(alias, "spec", "name")) for alias in cloud.of(ALIAS)}
-        for bucket in cloud.of(BUCKET):
+        for bucket in cloud.buckets:
             configurations = cloud.companions(ENCRYPTION, bucket)
             if not configurations:
                 yield breaks(bucket, "has no BucketServerSideEncryptionConfiguration: S3's own key would be used")
@@ -115,7 +117,8 @@ def _keys(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 
 
 def _use(cloud: Cloud, key: Manifest) -> Iterator[Violation]:
-    for statement in statements(policy(key)):
+    text = json.dumps({"Statement": [s for s in statements(policy(key)) if not turned(s)]})
+    for statement in statements(text):
         actions = listed(statement.get("Action")) or ["kms:*"]  # NotAction: nearly all of them
         if statement.get("Effect") == "Allow" and (wild := [a for a in actions if "*" in a]):
             yield breaks(key, f"allows {wild[0]} in statement {statement.get('Sid', '?')}: name the actions")
@@ -123,23 +126,23 @@ def _use(cloud: Cloud, key: Manifest) -> Iterator[Violation]:
             yield breaks(key, f"allows {never[0]} in statement {statement.get('Sid', '?')}: nobody needs it")
     through_s3 = {"kms:viaservice": f"s3.{cloud.said('cloud.region')}.amazonaws.com"}
     for action in KEY_USE:
-        if answer(policy(key), cloud.request(action, "*", through_s3)) == "allow":
+        if answer(text, cloud.request(action, "*", through_s3)) == "allow":
             yield breaks(key, f"lets any role of the account do {action}: name the roles that need it")
-    yield from _beside_s3(cloud, key)
+    yield from _beside_s3(cloud, key, text)
 
 
-def _beside_s3(cloud: Cloud, key: Manifest) -> Iterator[Violation]:
+def _beside_s3(cloud: Cloud, key: Manifest, text: str) -> Iterator[Violation]:
     """Who may use the key of a bucket may so through S3, for that bucket's objects: stolen ciphertext stays that."""
     context = "kms:encryptioncontext:aws:s3:arn"
     elsewhere = {"kms:viaservice": f"s3.{cloud.said('cloud.region')}.amazonaws.com", context: "arn:aws:s3:::other"}
-    buckets = [bucket_arn(b) for b in cloud.of(BUCKET)]
-    for role in sorted({w for s in statements(policy(key)) for k, w in principals(s) if k == "AWS" and ":role/" in w}):
+    buckets = [bucket_arn(b) for b in cloud.buckets]
+    for role in sorted({w for s in statements(text) for k, w in principals(s) if k == "AWS" and ":role/" in w}):
         account = {"aws:principalaccount": account_of(role)}
         for action in ("kms:Decrypt", "kms:GenerateDataKey"):
             direct = (cloud.request(action, "*", {**account, context: arn}, role=role) for arn in buckets)
-            if any(answer(policy(key), request) == "allow" for request in direct):
+            if any(answer(text, request) == "allow" for request in direct):
                 yield breaks(key, f"lets {role} do {action} past S3: a condition on kms:ViaService is missing")
-            if answer(policy(key), cloud.request(action, "*", {**account, **elsewhere}, role=role)) == "allow":
+            if answer(text, cloud.request(action, "*", {**account, **elsewhere}, role=role)) == "allow":
                 yield breaks(key, f"lets {role} do {action} for any bucket: no condition on the encryption context")
 
 

@@ -26,8 +26,8 @@ COLDER_AFTER_DAYS: Final = 30  # S3's own minimum for STANDARD_IA
 
 def _lifecycle(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
-        longest = _longest(manifests)
-        for bucket in cloud.of(BUCKET):
+        most = longest(manifests)
+        for bucket in cloud.buckets:
             configurations = cloud.companions(LIFECYCLE, bucket)
             if not configurations:
                 yield breaks(
@@ -35,11 +35,11 @@ def _lifecycle(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 )
             for configuration in configurations:
                 rules = [r for r in items(at(configuration, "spec", "rules")) if r.get("status") == "Enabled"]
-                for how in _judged(cloud, bucket, rules, longest):
+                for how in _judged(cloud, bucket, rules, most):
                     yield breaks(configuration, how)
 
 
-def _longest(manifests: Sequence[Manifest]) -> float:
+def longest(manifests: Sequence[Manifest]) -> float:
     """The longest retention, in days, that anything in the stack asks for."""
     declared = read(manifests)
     found = [t.get(f"spec.retention.{key}") for t in declared.teams.values() for key in ("fineDays", "downsampledDays")]
@@ -48,6 +48,8 @@ def _longest(manifests: Sequence[Manifest]) -> float:
             days(str((of or {}).get("retention_period") or "0")) for of in (file.body.get("overrides") or {}).values()
         ]
     found += [days(retention(file)) for file in config_files(manifests)]
+    if not declared.teams:  # the first one may ask for that much
+        found.append(declared.limit("maxDownsampledDays"))
     return max([float(d) for d in found if d], default=float(RETENTION_DAYS[1]))
 
 

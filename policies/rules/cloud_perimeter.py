@@ -34,13 +34,13 @@ OBJECTS: Final = ("blocks/1/payments/01J/block.bin", "gateway/2026/01/01.jsonl",
 
 def _targets(cloud: Cloud) -> Iterator[tuple[Manifest, str, list[tuple[str, str]]]]:
     """Every policy that the perimeter has to stand in: the resource, the document, the requests to try on it."""
-    for bucket in cloud.of(BUCKET):
+    for bucket in cloud.buckets:
         for resource in cloud.companions(BUCKET_POLICY, bucket):
             arn = bucket_arn(bucket)
             tried = [(action, f"{arn}/{key}") for action in ON_OBJECTS for key in OBJECTS]
             yield resource, policy(resource), [*tried, *((action, arn) for action in ON_BUCKET)]
     for topic in cloud.of(TOPIC_POLICY):
-        yield topic, policy(topic), [("sns:Publish", str(at(topic, "spec", "arn")))]
+        yield topic, policy(topic), [("sns:Publish", cloud.topic)]
 
 
 def _transport(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -74,7 +74,7 @@ def _organisation(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 
 def _vpc(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
-        for bucket in cloud.of(BUCKET):
+        for bucket in cloud.buckets:
             if cloud.purpose(str(at(bucket, "spec", "bucket"))) == "state":
                 continue  # Pulumi runs in CI, outside the VPC
             for resource in cloud.companions(BUCKET_POLICY, bucket):
@@ -94,7 +94,7 @@ def _inside(cloud: Cloud, resource: Manifest, arn: str) -> Iterator[Violation]:
 
 def _endpoint(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
-        ours = [bucket_arn(b) for b in cloud.of(BUCKET)]
+        ours = [bucket_arn(b) for b in cloud.buckets]
         for endpoint in cloud.of(ENDPOINT):
             for field, wanted in (("vpcId", "cloud.vpc.id"), ("vpcEndpointType", "cloud.vpc.s3Endpoint.kind")):
                 if str(at(endpoint, "spec", field)).lower() != str(cloud.said(wanted)).lower():

@@ -4,14 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from policies.cloud import (
-    BUCKET,
     POD_IDENTITY,
+    PURPOSES,
     ROLE,
     ROLE_POLICY,
     Cloud,
     breaks,
-    bucket_arn,
-    bucket_name,
     clouds,
     policy,
 )
@@ -62,7 +60,8 @@ def _trusted(cloud: Cloud, role: Manifest) -> Iterator[Violation]:
     for association in mine:
         spec = association.get("spec") or {}
         cluster = f"arn:aws:eks:{cloud.said('cloud.region')}:{cloud.account}:cluster/{cloud.said('cloud.eksCluster')}"
-        own = {  # whose account it is, FP021 asks
+        own = {
+            "aws:sourceaccount": cloud.account,
             f"{TAG}eks-cluster-arn": cluster,
             f"{TAG}kubernetes-namespace": str(spec.get("namespace")),
             f"{TAG}kubernetes-service-account": str(spec.get("serviceAccount")),
@@ -92,13 +91,12 @@ def _allowed(cloud: Cloud, statement: Statement) -> Iterator[str]:
     for element in ("NotAction", "NotResource", "NotPrincipal", "Principal"):
         if element in statement:
             yield f"has {element}: name what is allowed"
-    buckets = {bucket_arn(b): cloud.purpose(bucket_name(b)) for b in cloud.of(BUCKET)}
     purposes = set()
     for resource in listed(statement.get("Resource")):
-        arn = resource.partition("/")[0]
-        if arn not in buckets:
+        purpose = cloud.purpose(resource.partition("/")[0].removeprefix("arn:aws:s3:::"))
+        if purpose not in PURPOSES:
             yield f"allows {resource}, which is none of the platform's buckets"
-        purposes.add(buckets.get(arn, ""))
+        purposes.add(purpose)
     allowed = AUDIT_ACTIONS if "audit" in purposes else PROFILE_ACTIONS
     if "state" in purposes:
         yield "reaches the state of Pulumi, which no pod has to do with"
@@ -137,7 +135,7 @@ RULES: Final = (
         why="A role is what an attacker in a pod has: with a wildcard it is the account's.",
         remediation="One Role, one RolePolicy and one PodIdentityAssociation per service account, with actions of "
         "`PROFILE_ACTIONS` or `AUDIT_ACTIONS` (schemas/allowed.py) on the platform's own buckets.",
-        kinds=("ServiceAccount", BUCKET, ROLE, ROLE_POLICY, POD_IDENTITY, SETTINGS),
+        kinds=("ServiceAccount", ROLE, ROLE_POLICY, POD_IDENTITY, SETTINGS),
         check=_roles,
         scope="stack",
     ),
