@@ -54,6 +54,12 @@ def standing_back(
     yield from (v for v in broken if v.manifest is None or id(v.manifest) in clear)
 
 
+def undisputed(found: Iterable[Violation], services: Iterable[str]) -> list[Violation]:
+    """What is not about one of these services, of which it has been said that declaration and platform differ."""
+    marks = [mark for name in services for mark in (f"[{name}]", f"service={name},", f"-{name} in ")]
+    return [v for v in found if not any(mark in v.message for mark in marks)]
+
+
 def missing_said(manifests: Sequence[Manifest], rules: Iterable[Rule]) -> bool:
     """Whether any of ``rules``, which judge the whole stack, speaks: then what is missing has been said."""
     return any(True for rule in rules for _ in rule.check(rule.applicable(manifests)))

@@ -51,8 +51,8 @@ def _environment(platform: Platform, server: Manifest, own: OwnGrafana) -> Itera
             name = str(variable.get("name"))
             if name in found:
                 yield container.breaks(f"sets {name} twice")
-            if variable.get("valueFrom"):
-                yield container.breaks(f"takes {name} from elsewhere (valueFrom); Grafana's secrets are files")
+            if more := sorted(set(variable) - {"name", "value"}):
+                yield container.breaks(f"takes {name} from elsewhere ({more[0]}); Grafana's secrets are files")
             found[name] = variable.get("value")
         if found.get(_ROLES) in _roles(platform):
             wanted = {**wanted, _ROLES: found.get(_ROLES)}

@@ -1,6 +1,6 @@
 """Reading Kubernetes manifests: what several rules need to find in them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -137,3 +137,12 @@ def items(value: Any) -> Sequence[Any]:
 def whole(value: Any) -> Any:
     """A number as people write it: all numbers arrive as doubles over Pulumi's wire."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def plain(value: Any) -> Any:
+    """A value as plain maps, lists and numbers, which compare and read well whatever it came through."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(below) for key, below in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [plain(below) for below in value]
+    return whole(value)

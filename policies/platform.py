@@ -21,6 +21,7 @@ from schemas.service import Service
 from schemas.settings import Settings
 from schemas.team import Organisation, Team
 
+_MODELS: Final = {model.__name__: model for model in (Organisation, Service, Team)}
 _KEYS: Final = frozenset(field.alias or name for name, field in Settings.model_fields.items())
 
 
@@ -76,14 +77,14 @@ def refusal(kind: type[Organisation | Team | Service], body: Mapping[str, Any]) 
 
 
 def _model(kind: type[Any], body: Mapping[str, Any]) -> Any:
-    return _validated(kind, json.dumps(body, sort_keys=True, default=str))
+    return _validated(kind.__name__, json.dumps(body, sort_keys=True, default=str))
 
 
 @lru_cache(maxsize=8192)
-def _validated(kind: type[Any], text: str) -> Any:
+def _validated(kind: str, text: str) -> Any:
     """The model, or the first reason why there is none."""
     try:
-        return kind.model_validate_json(text)
+        return _MODELS[kind].model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         return f"{'.'.join(str(step) for step in first['loc']) or 'it'}: {first['msg']}"

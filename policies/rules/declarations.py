@@ -1,11 +1,11 @@
 """What every declared service and team must have: an owner, a budget, a sample rate that the agents really use."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from policies.declared import Declared, Document, read
-from policies.objects import at, breaks, documents, items, label, name, namespace, whole
+from policies.objects import at, breaks, documents, items, label, name, namespace, plain
 from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import AGENT_NAMESPACE, SAMPLE_RATE_HZ
 
@@ -56,7 +56,7 @@ def _agents_agree(manifest: Manifest, services: dict[str, Document]) -> Iterator
     for service in (services[n] for n in sorted(services.keys() & entries.keys())):
         entry = entries[service.name]
         for key, path in TOLD.items():
-            if _plain(entry.get(key)) != _plain(service.get(path)):
+            if plain(entry.get(key)) != plain(service.get(path)):
                 yield _of(
                     service,
                     path,
@@ -65,13 +65,17 @@ def _agents_agree(manifest: Manifest, services: dict[str, Document]) -> Iterator
                 )
 
 
-def _plain(value: Any) -> Any:
-    """A value in a form that compares and reads well."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(below) for key, below in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [_plain(below) for below in value]
-    return whole(value)
+def disputed(manifests: Sequence[Manifest]) -> set[str]:
+    """Services about which the agents are told something else than is declared, or one of both nothing: rule FP008
+    speaks about these, and other documents that follow from the declaration cannot agree with both."""
+    declared = read(manifests)
+    said = {v.declared.partition(" ")[0] for v in _sample_rates(manifests) if v.declared}
+    names = {s.name for s in declared.services}
+    for manifest in manifests:
+        if namespace(manifest) == AGENT_NAMESPACE and name(manifest) == NODE_SERVICES:
+            told = documents(manifest).get("services.json") or {}
+            said |= {f"service/{n}" for n in names ^ {str(at(e, "service")) for e in items(at(told, "services"))}}
+    return {service.removeprefix("service/") for service in said}
 
 
 def _owners(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -125,7 +129,8 @@ def _budgets(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         for path, ceiling in (("monthlyUsd", "maxMonthlyUsd"), ("storedGb", "maxStoredGb")):
             yield from _amount(document, f"spec.budget.{path}", declared.limit(ceiling))
     for team in declared.teams.values():
-        yield from _amount(team, "spec.monthlyUsd", at(declared.organisation, "spec", "monthlyUsd"))
+        # Together they have to fit into the organisation's, which rule FP042 says.
+        yield from _amount(team, "spec.monthlyUsd", declared.limit("maxTeamMonthlyUsd"))
 
 
 def _amount(document: Document, path: str, ceiling: float | None) -> Iterator[Violation]:

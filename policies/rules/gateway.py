@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from policies.documents import compared, standing_back
+from policies.documents import compared, standing_back, undisputed
 from policies.objects import WORKLOADS
 from policies.platform import platform
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
-from policies.rules import outside, secrets, tenants, transport
+from policies.rules import declarations, outside, secrets, tenants, transport
 from schemas.reviewed import gateway
 
 # Who says the same of a single setting, and says it better.
@@ -21,6 +21,8 @@ def _gateway(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     broken = [*compared(found, gateway.GATEWAY, {"gateway.yaml": gateway.gateway_file(settings, catalog)})]
     gate = {"trust.yaml": gateway.trust_file(settings), "services.yaml": gateway.gated_file(catalog)}
     broken += compared(found, gateway.CI_GATE, gate)
+    if broken:
+        broken = undisputed(broken, declarations.disputed(manifests))
     yield from standing_back(broken, manifests, _BEFORE)
 
 
