@@ -22,6 +22,13 @@ def means(**meanings: str) -> dict[str, Any]:
     return {"markdownEnumDescriptions": list(meanings.values())}
 
 
+# A host by name or address, and a port: parts of the forms of URLs.
+LABEL: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+HOST: Final = rf"{LABEL}(\.{LABEL})*"
+PORT: Final = "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+# Characters that are not seen, so that two names could look alike.
+UNSEEN: Final = r"\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+
 ApiVersion = Literal["flameplane.dev/v1"]
 Environment = Literal["local", "dev", "staging", "prod"]
 # RFC 1123 label, kept to 40 characters so that every object name made from a team and a service fits into 63 + a

@@ -16,43 +16,27 @@ from schemas.base import (
     Namespace,
     Positive,
     Slack,
-    Text,
     form,
     means,
     refuse,
 )
+from schemas.forms import Folder, LabelKey, LabelValue, Prefix, PromQl, RepositoryUrl
+from schemas.language import Go, Language
 
-LabelKey = Annotated[
-    str,
-    form(
-        r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$",
-        "a Kubernetes label key: [prefix/]name, as in app.kubernetes.io/name",
-    ),
+__all__ = [
+    "Budget",
+    "Gate",
+    "Go",
+    "Labels",
+    "Language",
+    "Minutes",
+    "ProfileType",
+    "Profiling",
+    "Service",
+    "ServiceSpec",
+    "TopN",
 ]
-LabelValue = Annotated[
-    str,
-    form(
-        r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$",
-        "a Kubernetes label value: at most 63 letters, digits, hyphens, dots and underscores",
-    ),
-]
-RepositoryUrl = Annotated[
-    str,
-    form(
-        r"^https://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+){2,}$",
-        "an https URL of a repository, without user, query and closing slash: https://git.example.com/acme/checkout",
-    ),
-]
-# No step is `.` or `..`: the folder lies inside the repository.
-_STEP = r"\.?[A-Za-z0-9_@+-][A-Za-z0-9_@+.-]*"
-Folder = Annotated[
-    str,
-    form(
-        rf"^(\.|{_STEP}(/{_STEP})*)$",
-        "a folder inside the repository, without .. and slashes at the ends: services/checkout; . is the whole of it",
-    ),
-]
-Port = Annotated[int, Field(ge=1, le=65535)]
+
 TopN = Annotated[int, Field(ge=1, le=50)]
 Minutes = Annotated[int, Field(ge=1, le=60)]
 ProfileType = Literal["cpu", "alloc", "mutex", "block", "goroutine", "wall", "offcpu"]
@@ -89,42 +73,6 @@ class Metadata(Model):
         description="Channel for this service's alerts; the team's when absent.",
         examples=["#payments-perf"],
     )
-
-
-class Go(Model):
-    """Go: profiles beyond CPU are scraped from net/http/pprof."""
-
-    name: Literal["go"]
-    pprof_port: Port = Field(
-        default=6060, description="Go only: port of the pod that serves /debug/pprof.", examples=[6060]
-    )
-
-
-class Java(Model):
-    """Java: async-profiler, injected into the pod."""
-
-    name: Literal["java"]
-
-
-class Node(Model):
-    """Node.js: V8's profilers, injected into the pod."""
-
-    name: Literal["node"]
-
-
-class Python(Model):
-    """Python: py-spy's engine, injected into the pod."""
-
-    name: Literal["python"]
-
-
-class Native(Model):
-    """C, C++, Rust and everything else: the eBPF agent alone."""
-
-    name: Literal["native"]
-
-
-Language = Annotated[Go | Java | Node | Python | Native, Field(discriminator="name")]
 
 
 class Workload(Model):
@@ -202,7 +150,7 @@ class Source(Model):
         description="Folder of the service inside its repository.",
         examples=["services/checkout"],
     )
-    own_prefixes: Annotated[list[Text], UNIQUE] = Field(
+    own_prefixes: Annotated[list[Prefix], UNIQUE] = Field(
         default=[],
         description="Prefixes of function or package names that are the service's own code; blame and the gate weigh "
         "it more than libraries.",
@@ -213,7 +161,7 @@ class Source(Model):
 class Requests(Model):
     """How many requests the service answers."""
 
-    query: Text = Field(
+    query: PromQl = Field(
         description="PromQL for requests per second; gives CPU per request.",
         examples=['sum(rate(http_requests_total{app="checkout"}[5m]))'],
     )

@@ -6,17 +6,11 @@ from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from schemas.allowed import RETENTION_DAYS, SAMPLE_RATE_HZ
-from schemas.base import UNIQUE, ApiVersion, Conflict, Model, Name, Namespace, Positive, Slack, form, refuse
+from schemas.base import UNIQUE, ApiVersion, Conflict, Model, Name, Namespace, Positive, Slack, refuse
+from schemas.forms import CodeOwner, Group, Host
 from schemas.service import Budget, Gate, Labels, Minutes, ProfileType, Profiling, TopN
 
 Days = Annotated[int, Field(ge=RETENTION_DAYS[0], le=RETENTION_DAYS[1])]
-CodeOwner = Annotated[
-    str, form(r"^@[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$", 'a code owner, in quotes: "@acme/payments" or "@jane"')
-]
-Host = Annotated[
-    str, form(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "a host name, without https:// and path: git.example.com")
-]
-Group = Annotated[str, form(r"^\S(.*\S)?$", "the name of a group, without blanks at its ends")]
 
 
 class Retention(Model):

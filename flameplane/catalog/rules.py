@@ -106,6 +106,12 @@ RULES: Final[dict[str, Rule]] = {
         "Name another label.",
         _SVC,
     ),
+    "036": Rule(
+        "Query that is no PromQL",
+        "Prometheus would refuse it, and CPU per request would be missing without a word.",
+        "Try it in Prometheus, and copy it whole.",
+        _SVC,
+    ),
     # -- the place of the file, and the organisation
     "040": Rule(
         "File in the wrong place",

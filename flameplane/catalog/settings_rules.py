@@ -146,4 +146,17 @@ RULES: Final[dict[str, Rule]] = {
         "Add the value that is named.",
         _SET,
     ),
+    "084": Rule(
+        "Role with two duties",
+        "Roles that configure read nothing, and those that read audit records read no profiles: one that does both "
+        "could hide what it did.",
+        "Name another role.",
+        _SET,
+    ),
+    "085": Rule(
+        "Address range of the internet",
+        "What is reached there lies inside: a range of the internet would open a way out to hosts of others.",
+        "Write the private range of the host: inside 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10.",
+        _SET,
+    ),
 }

@@ -65,5 +65,5 @@ def _variants(text: str, pattern: str) -> Iterator[str]:
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     if plain.isascii():
         yield plain
-        if "/" not in plain:
+        if not re.search(r"[/.:\n]", plain):
             yield re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")

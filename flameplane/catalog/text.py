@@ -31,7 +31,7 @@ _ENCODINGS = (  # longer marks first: that of UTF-32 starts with that of UTF-16
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
 # Blanks that are none to YAML, where it needs one: in the indentation, behind a colon or a hyphen.
-_BLANK = re.compile("^ *(?:- +)*(?:[\\w./\"'-]*[:-])?([\xa0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff])")
+_BLANK = re.compile("^ *(?:- +)*(?:[\\w./:\"'-]*[:-])?([\xa0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff])")
 # What may stand behind a closing quote in its line.
 _AFTER_QUOTE = re.compile(r"\s*([,\]}:]|$)|\s+#")
 _HINTS = (

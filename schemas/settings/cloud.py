@@ -5,36 +5,23 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from schemas.base import UNIQUE, Conflict, Model, form, refuse
+from schemas.base import UNIQUE, Conflict, Model, refuse
 from schemas.settings.backend import ObjectStorage
-from schemas.settings.forms import Bucket, Region
-
-AccountId = Annotated[str, form(r"^[0-9]{12}$", 'an account number of 12 digits, in quotes: "111122223333"')]
-OrganizationId = Annotated[str, form(r"^o-[a-z0-9]{10,32}$", "the id of an AWS organisation: o-a1b2c3d4e5")]
-ClusterName = Annotated[
-    str, form(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$", "the name of an EKS cluster: letters, digits, _ and -")
-]
-VpcId = Annotated[str, form(r"^vpc-[0-9a-f]{8,17}$", "the id of a VPC: vpc-0a1b2c3d4e5f60718")]
-RouteTableId = Annotated[str, form(r"^rtb-[0-9a-f]{8,17}$", "the id of a route table: rtb-0a1b2c3d4e5f60718")]
-SubnetId = Annotated[str, form(r"^subnet-[0-9a-f]{8,17}$", "the id of a subnet: subnet-0a1b2c3d4e5f60718")]
-SecurityGroupId = Annotated[str, form(r"^sg-[0-9a-f]{8,17}$", "the id of a security group: sg-0a1b2c3d4e5f60718")]
-EndpointId = Annotated[str, form(r"^vpce-[0-9a-f]{8,17}$", "the id of a VPC endpoint: vpce-0a1b2c3d4e5f60718")]
-# No wildcard: a role that does not exist yet must not be admitted by its name's beginning.
-RoleArn = Annotated[
-    str,
-    form(
-        r"^arn:aws:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$",
-        "the ARN of one role, without wildcards: arn:aws:iam::111122223333:role/platform-admin",
-    ),
-]
-Email = Annotated[str, form(r"^[^@\s<>]+@[a-z0-9-]+(\.[a-z0-9-]+)+$", "an e-mail address: platform@example.com")]
-TagKey = Annotated[
-    str,
-    form(
-        r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$", "a tag key: letters, digits and _.- without a colon, at most 128 characters"
-    ),
-]
-TagValue = Annotated[str, form(r"^[A-Za-z0-9 _.:/=+@-]{1,256}$", "letters, digits, spaces and _.:/=+@-, at most 256")]
+from schemas.settings.cloud_forms import (
+    AccountId,
+    ClusterName,
+    Email,
+    EndpointId,
+    OrganizationId,
+    RoleArn,
+    RouteTableId,
+    SecurityGroupId,
+    SubnetId,
+    TagKey,
+    TagValue,
+    VpcId,
+)
+from schemas.settings.forms import AwsRegion, Bucket, is_private
 
 COMPLIANCE_DAYS: Final = 365  # the least time for which nobody, the root user included, can delete an audit record
 # Per kind of endpoint: what it needs, which the others do not have.
@@ -165,7 +152,7 @@ class Cloud(Model):
     organization_id: OrganizationId = Field(
         description="The AWS organisation: requests from outside it are refused.", examples=["o-a1b2c3d4e5"]
     )
-    region: Region = Field(description="Region of everything.", examples=["eu-central-1"])
+    region: AwsRegion = Field(description="Region of everything.", examples=["eu-central-1"])
     eks_cluster: ClusterName = Field(
         description="The EKS cluster; its add-on eks-pod-identity-agent hands out the roles.", examples=["acme-prod"]
     )
@@ -199,8 +186,28 @@ class Cloud(Model):
     @model_validator(mode="after")
     def _roles_are_of_the_account(self) -> "Cloud":
         named = (("adminRoleArns", self.admin_role_arns), ("breakGlassRoleArns", self.break_glass_role_arns))
-        refuse([c for name, arns in named for c in self._foreign(name, arns)])
+        accounts = [arn.split(":")[4] for _, arns in named for arn in arns]
+        if len(accounts) > 1 and {self.account_id} != set(accounts) == {accounts[0]}:
+            message = f"all roles are of account {accounts[0]}, this is {self.account_id}"
+            refuse([Conflict("073", ("accountId",), message, (accounts[0],), ("adminRoleArns",))])
+        refuse([*(c for name, arns in named for c in self._foreign(name, arns)), *self._two_duties()])
         return self
+
+    def _two_duties(self) -> list[Conflict]:
+        """Whoever configures reads nothing, and whoever reads records reads no profiles."""
+        duties = {
+            "adminRoleArns": self.admin_role_arns,
+            "auditorRoleArns": self.auditor_role_arns,
+            "breakGlassRoleArns": self.break_glass_role_arns,
+        }
+        names = list(duties)
+        return [
+            Conflict("084", (name, i), f"{arn} stands in {other} already", because=(other, duties[other].index(arn)))
+            for number, name in enumerate(names)
+            for i, arn in enumerate(duties[name])
+            for other in names[:number]
+            if arn in duties[other]
+        ]
 
     def _foreign(self, name: str, arns: Sequence[str]) -> list[Conflict]:
         return [
@@ -214,6 +221,9 @@ def conflicts(environment: str, cloud: Cloud | None, storage: ObjectStorage) -> 
     """What does not go together between the environment, its object storage and its cloud account."""
     at = ("backend", "objectStorage")
     if cloud is None:
+        if storage.kms_key and (region := storage.kms_key.split(":")[3]) != storage.region:
+            message = f"the key is in {region}, the bucket in {storage.region}"
+            return [Conflict("072", (*at, "kmsKey"), message, (), (*at, "region"))]
         if not storage.endpoint.endswith(".amazonaws.com"):
             return []
         message = "the bucket is on AWS: without cloud nothing would declare its lifecycle, key and policies"
@@ -237,6 +247,9 @@ def _storage_conflicts(cloud: Cloud, storage: ObjectStorage) -> list[Conflict]:
     elif storage.region != cloud.region:
         message = f"the bucket is declared in {cloud.region}"
         found.append(Conflict("072", (*at, "region"), message, (cloud.region,), because))
+    if storage.egress and cloud.vpc.s3_endpoint.kind == "interface" and not is_private(storage.egress):
+        message = f"an endpoint of kind interface has addresses of the VPC, and {storage.egress} is of the internet"
+        found.append(Conflict("085", (*at, "egress"), message, (), ("cloud", "vpc", "s3Endpoint", "kind")))
     if storage.credentials_secret:
         message = "with cloud, pods get their role from EKS Pod Identity: leave credentialsSecret out"
         found.append(Conflict("072", (*at, "credentialsSecret"), message, (), ("cloud",)))

@@ -5,14 +5,14 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.base import Model
-from schemas.settings.forms import Cidr, Context, Minor, Registry
+from schemas.settings.forms import Context, KubeconfigPath, Minor, PrivateCidr, Registry
 
 
 class Cluster(Model):
     """Which cluster is provisioned. Always named: the current kubectl context is never used."""
 
-    kubeconfig: str = Field(
-        min_length=1, description="Path of the kubeconfig file; `~` is the home folder.", examples=["~/.kube/prod"]
+    kubeconfig: KubeconfigPath = Field(
+        description="Path of the kubeconfig file; `~` is the home folder.", examples=["~/.kube/prod"]
     )
     context: Context = Field(
         description="Context inside that file: a name, or what the cloud writes there.", examples=["prod"]
@@ -20,8 +20,9 @@ class Cluster(Model):
     kubernetes_version: Minor = Field(
         description="Minor version of the API server; injection by policy needs 1.36.", examples=["1.36"]
     )
-    api_server: Cidr = Field(
-        description="Address range of the API server, for the network policies of those who call it.",
+    api_server: PrivateCidr = Field(
+        description="Address range of the API server, inside the cluster's own network: for the network policies of "
+        "those who call it.",
         examples=["10.0.0.1/32"],
     )
 

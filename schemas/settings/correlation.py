@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from schemas.allowed import ACCESS_NAMESPACE
 from schemas.base import Conflict, Model, Name, Namespace, refuse
-from schemas.settings.forms import Cidr, Host, HttpsUrl, HttpUrl, Quantity
+from schemas.settings.forms import Host, HttpsUrl, HttpUrl, PrivateCidr, Quantity
 
 
 class ExistingGrafana(Model):
@@ -39,7 +39,7 @@ class Database(Model):
     port: int = Field(default=5432, ge=1, le=65535, description="Its port.", examples=[5432])
     name: Name = Field(description="Name of the database.", examples=["grafana"])
     user: Name = Field(description="Its user; the password is `database-password` of the Secret.", examples=["grafana"])
-    egress: Cidr = Field(description="Address range of the server.", examples=["10.5.0.0/24"])
+    egress: PrivateCidr = Field(description="Address range of the server.", examples=["10.5.0.0/24"])
 
 
 class OwnGrafana(Model):

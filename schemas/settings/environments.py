@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from schemas.base import Conflict
+from schemas.settings.correlation import OwnGrafana
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
@@ -99,8 +100,19 @@ def _texts(settings: "Settings") -> Iterator[tuple[tuple[str | int, ...], str]]:
     yield ("correlation", "tracesUrl"), settings.correlation.traces_url
     yield ("correlation", "prometheusUrl"), settings.correlation.prometheus_url
     yield ("backend", "objectStorage", "endpoint"), settings.backend.object_storage.endpoint
+    if isinstance(grafana := settings.correlation.grafana, OwnGrafana):
+        at = ("correlation", "grafana")
+        yield (*at, "url"), grafana.url
+        yield (*at, "oidc", "authUrl"), grafana.oidc.auth_url
+        yield (*at, "oidc", "tokenUrl"), grafana.oidc.token_url
+        if grafana.database:
+            yield (*at, "database", "host"), grafana.database.host
+    if settings.alerts.runbook_url:
+        yield ("alerts", "runbookUrl"), settings.alerts.runbook_url
     for index, issuer in enumerate(settings.regression.trusted_issuers):
         yield ("regression", "trustedIssuers", index), issuer
+    for index, host in enumerate(settings.regression.egress_hosts):
+        yield ("regression", "egressHosts", index), host
 
 
 def _names(settings: "Settings") -> Iterator[tuple[tuple[str | int, ...], str]]:

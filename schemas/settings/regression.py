@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.base import UNIQUE, Model, Name, Namespace
-from schemas.settings.forms import Cidr, Host, HttpsUrl
+from schemas.settings.forms import Host, HttpsUrl, PrivateCidr
 
 
 class Regression(Model):
     """Who may ask the gate for a verdict, and where alerts go."""
 
-    trusted_issuers: list[HttpsUrl] = Field(
+    trusted_issuers: Annotated[list[HttpsUrl], UNIQUE] = Field(
         min_length=1, description="OIDC issuers of the CI systems.", examples=[["https://git.example.com"]]
     )
     ci_audience: Name = Field(
@@ -26,7 +26,7 @@ class Regression(Model):
         "full name, subdomains are hosts of their own. Empty: no proxy, and alerts stay in the log.",
         examples=[["slack.com", "git.example.com"]],
     )
-    egress: Cidr | None = Field(
+    egress: PrivateCidr | None = Field(
         default=None,
         description="Address range of those hosts that lie in a private network; the proxy reaches public addresses "
         "anyway, and private ones only here.",

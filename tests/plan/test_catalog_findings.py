@@ -210,7 +210,7 @@ def test_validate_outside_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_explain_cannot_steer_a_terminal(project: Path) -> None:
     file = project / "services/payments/checkout/service.yaml"
-    odd = '  source: {ownPrefixes: ["a\\x9b31m", "b\\u202ec", "ü"]}\n  requests: {query: "x\\x1b]0;y\\x9c"}\n'
+    odd = '  source: {ownPrefixes: ["ü"]}\n  requests: {query: "x{a=\\"\\x9b31m\\u202e\\x1b]0;y\\x9c\\"}"}\n'
     file.write_text(file.read_text().replace("enforced", "enforce") + odd)
     for arguments in (["explain", "checkout"], ["explain", "checkout", "--format", "json"]):
         result = CliRunner().invoke(app, arguments)

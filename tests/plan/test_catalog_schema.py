@@ -34,12 +34,12 @@ PROJECT = HERE.parents[1]
 # A version is published once and immutable. A change here is a change of what every editor and every checkout believes:
 # after the first release it needs a v2, not a new digest.
 DIGESTS = {
-    "service": "e459a6426421cfc6e5ba5c654929af53691d2996c4a0531df07f3bd792c1f0d0",
-    "team": "bd9731f76cbaad7063ac41ab64984d2f62e5e033f1f4ff9c42758678a31b274a",
-    "organisation": "9f74533d9e4064b2edb98d2b495d2750daca52f7a7b8d7ec7b5a4d8307e3d4a7",
+    "service": "28bd2ab826eb4e5a93e52975135266b4deea2396d41d4eb609fdc0e592f66751",
+    "team": "45fd6a5dc2d557f329bb4c83041231ca7d574feea842d8d575a6e1cec9c54695",
+    "organisation": "fbe4d3cfb76dcd1a9e2c4a47196ef6ffdccaee30e093144d5c2cfe0678f1cf0d",
 }
 # Rules over several values that draft-07 has no words for: pydantic alone knows them.
-BEYOND_SCHEMA = {"032", "033", "034", "035", *(number for number in RULES if number > "060" and number != "062")}
+BEYOND_SCHEMA = {"032", "033", "034", "035", "036", *(number for number in RULES if number > "060" and number != "062")}
 
 
 @pytest.mark.parametrize("kind", KINDS)

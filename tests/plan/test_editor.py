@@ -95,7 +95,7 @@ BROKEN = {
         (
             7,
             15,
-            "Has to be an https URL of a repository, without user, query and closing slash: "
+            "Has to be an https URL of a repository, without user, query, .. and closing slash: "
             "https://git.example.com/acme/checkout.",
         ),
     ),
