@@ -56,7 +56,7 @@ def standing_back(
 
 def undisputed(found: Iterable[Violation], services: Iterable[str]) -> list[Violation]:
     """What is not about one of these services, of which it has been said that declaration and platform differ."""
-    marks = [mark for name in services for mark in (f"[{name}]", f"service={name},", f"-{name} in ")]
+    marks = [mark for name in services for mark in (f"[{name}]", f"service={name},", f"-{name} in ", f" of {name}: ")]
     return [v for v in found if not any(mark in v.message for mark in marks)]
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from policies.compare import differences
 from policies.declared import Declared, read
 from policies.objects import at, name, namespace
 from policies.resources import SETTINGS
@@ -71,9 +72,12 @@ def catalog(declared: Declared) -> Catalog | None:
 
 
 def refusal(kind: type[Organisation | Team | Service], body: Mapping[str, Any]) -> str | None:
-    """Why a document is no declaration of this kind; None: it is one."""
+    """Why a document is no declaration of this kind, with all that is inherited written out; None: it is one."""
     found = _model(kind, body)
-    return found if isinstance(found, str) else None
+    if isinstance(found, str):
+        return found
+    whole = found.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return next(differences(body, whole), None) if body != whole else None
 
 
 def _model(kind: type[Any], body: Mapping[str, Any]) -> Any:

@@ -31,7 +31,11 @@ def config_files(manifests: Sequence[Manifest]) -> Iterator[ConfigFile]:
 
 def override_files(manifests: Sequence[Manifest]) -> Iterator[ConfigFile]:
     """Pyroscope's runtime configuration, with the limits of each tenant."""
-    yield from _files(manifests, ("overrides",))
+    for file in _files(manifests, ("overrides",)):
+        said = file.body.get("overrides")
+        # What is no map of maps gives no tenant any limit.
+        tenants = {t: of for t, of in said.items() if isinstance(of, Mapping)} if isinstance(said, Mapping) else {}
+        yield ConfigFile({**file.body, "overrides": tenants}, file.manifest, file.key)
 
 
 def _files(manifests: Sequence[Manifest], marks: tuple[str, ...]) -> Iterator[ConfigFile]:

@@ -16,6 +16,7 @@ _BEFORE: Final = (
     *(*retention.RULES, *tenants.RULES, *transport.RULES, *outside.RULES, *secrets.RULES),
     *(*metastore.RULES, *durability.RULES, *limits.RULES),
 )
+_MISSING: Final = ("lacks config.yaml", "lacks overrides.yaml")
 
 
 def _backend(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -27,8 +28,11 @@ def _backend(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     broken = [*compared(found, configuration.CONFIG, {"config.yaml": config})]
     overrides = configuration.overrides_file(found.settings, found.catalog)
     broken += compared(found, configuration.OVERRIDES, {"overrides.yaml": overrides})
-    if any(v.manifest is None for v in broken) and missing_said(manifests, tenants.RULES):
-        broken = [v for v in broken if v.manifest is not None]
+    missing = [
+        v for v in broken if v.manifest is None or v.message.endswith(("lacks config.yaml", "lacks overrides.yaml"))
+    ]
+    if missing and missing_said(manifests, tenants.RULES):
+        broken = [v for v in broken if v not in missing]
     yield from standing_back(broken, manifests, _BEFORE)
 
 

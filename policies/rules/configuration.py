@@ -30,8 +30,8 @@ def _configuration(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     if environment(manifests) is None:
         return
     found = platform(manifests)
-    broken = [*_programs(found), *_alerts(found)] if found else [*_declarations(manifests)]
-    if broken and found:
+    broken = [*_declarations(manifests), *(_programs(found) if found else ()), *(_alerts(found) if found else ())]
+    if broken:
         broken = undisputed(broken, declarations.disputed(manifests))
         if any(BUDGET in v.message for v in broken) and missing_said(manifests, _BUDGETS):
             broken = [v for v in broken if BUDGET not in v.message]
@@ -39,20 +39,21 @@ def _configuration(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 
 
 def _declarations(manifests: Sequence[Manifest]) -> Iterator[Violation]:
-    """Every document of the catalog is one that service.yaml, _team.yaml or _org.yaml could be."""
+    """Every document of the catalog is one that service.yaml, _team.yaml or _org.yaml could be, with all that is
+    inherited written out."""
     declared = read(manifests)
     catalogs = {str(at(m, "metadata", "name")): m for m in manifests if m.get("kind") == "ConfigMap"}
     if why := refusal(Organisation, declared.organisation):
         if manifest := catalogs.get(ORGANISATION):
-            yield breaks(manifest, f"holds no valid declaration of the organisation: {why}")
+            yield breaks(manifest, f"holds no whole declaration of the organisation: {why}")
         else:
             yield Violation(f"no ConfigMap {ORGANISATION} in {SYSTEM_NAMESPACE}: nobody said what holds for all")
     for team in declared.teams.values():
         if why := refusal(Team, team.body):
-            yield breaks(team.manifest, f"holds no valid declaration of team {team.name}: {why}")
+            yield breaks(team.manifest, f"holds no whole declaration of team {team.name}: {why}")
     for service in declared.services:
         if why := refusal(Service, service.body):
-            yield breaks(service.manifest, f"holds no valid declaration of {service.name}: {why}")
+            yield breaks(service.manifest, f"holds no whole declaration of {service.name}: {why}")
 
 
 def _programs(found: Platform) -> Iterator[Violation]:

@@ -34,16 +34,17 @@ def _sample_rates(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield _of(service, RATE, f"sample rate of {service.name} is {rate} Hz; valid: {LOWEST} to {ceiling}")
     for manifest in manifests:
         if namespace(manifest) == AGENT_NAMESPACE and name(manifest) == NODE_SERVICES:
-            yield from _agents_agree(manifest, {s.name: s for s in declared.services})
+            yield from _agents_agree(manifest, declared)
 
 
-def _agents_agree(manifest: Manifest, services: dict[str, Document]) -> Iterator[Violation]:
+def _agents_agree(manifest: Manifest, declared: Declared) -> Iterator[Violation]:
     """What the agents are told is what was declared: same services, same rates, same team."""
+    services = {s.name: s for s in declared.services}
     told: dict[str, Any] = documents(manifest).get("services.json") or {}
-    base = told.get("baseRateHz")
+    base = at(told, "baseRateHz")
     if base != HIGHEST:
         yield breaks(manifest, f"has baseRateHz {base}; service rates are thinned from {HIGHEST}")
-    entries = {entry["service"]: entry for entry in items(told.get("services"))}
+    entries = {str(at(entry, "service")): entry for entry in items(at(told, "services"))}
     for missing in sorted(services.keys() - entries.keys()):
         yield _of(
             services[missing],
@@ -56,7 +57,8 @@ def _agents_agree(manifest: Manifest, services: dict[str, Document]) -> Iterator
     for service in (services[n] for n in sorted(services.keys() & entries.keys())):
         entry = entries[service.name]
         for key, path in TOLD.items():
-            if plain(entry.get(key)) != plain(service.get(path)):
+            nobodys = key == "team" and service.get(path) not in declared.teams  # rule FP009 says so
+            if not nobodys and plain(entry.get(key)) != plain(service.get(path)):
                 yield _of(
                     service,
                     path,
@@ -150,7 +152,7 @@ def _sums(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for team in declared.teams.values():
         total = sum(s.get("spec.budget.monthlyUsd") or 0 for s in declared.of_team(team.name))
         ceiling = team.get("spec.monthlyUsd") or 0
-        if total > ceiling:
+        if 0 < ceiling < total:  # without any, rule FP010 speaks
             message = f"the services of team {team.name} may spend {total:g} USD a month, its ceiling is {ceiling:g}"
             yield _of(team, "spec.monthlyUsd", message)
 

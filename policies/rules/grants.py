@@ -12,6 +12,15 @@ from schemas.allowed import EXPORT_FORMATS, GRANT_DAYS
 
 KIND: Final = "ExportGrant"
 TIMES: Final = ("metadata.granted", "spec.expires", "spec.window.from", "spec.window.to")
+VERSION: Final = "flameplane.dev/v1"
+# Every key that a grant may have: one too many would be believed to mean something.
+KEYS: Final = {
+    (): ("apiVersion", "kind", "metadata", "spec"),
+    ("metadata",): ("name", "granted"),
+    ("spec",): ("requester", "approver", "service", "format", "purpose", "expires", "window"),
+    ("spec", "window"): ("from", "to"),
+}
+PERSON: Final = re.compile(r"@?[^\s@*,;]+(@[^\s@*,;]+)?")  # one, by name or address
 NEEDED: Final = ("spec.requester", "spec.approver", "spec.service", "spec.purpose", *TIMES)
 
 
@@ -27,8 +36,12 @@ def _grants(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 def _judged(grant: Mapping[str, Any], services: set[str]) -> Iterator[str]:
     values = {path: at(grant, *path.split(".")) for path in NEEDED}
     for path, value in values.items():
-        if not value:
+        if not str(value or "").strip():
             yield f"has no {path}"
+    yield from _unknown(grant)
+    for who in ("requester", "approver"):
+        if (person := values[f"spec.{who}"]) and not PERSON.fullmatch(str(person)):
+            yield f"names no single person as {who} ({person})"
     requester, approver = (_person(values[f"spec.{who}"]) for who in ("requester", "approver"))
     if requester and requester == approver:
         yield f"is approved by who asked for it ({values['spec.approver']})"
@@ -36,14 +49,30 @@ def _judged(grant: Mapping[str, Any], services: set[str]) -> Iterator[str]:
         yield f"is about {service}, which no service file declares"
     if (form := at(grant, "spec", "format")) not in EXPORT_FORMATS:
         yield f"has format {form}; valid: {', '.join(EXPORT_FORMATS)}"
+    yield from _times(values)
+
+
+def _times(values: Mapping[str, Any]) -> Iterator[str]:
     times = {path: _time(values[path]) for path in TIMES}
     if wrong := [path for path, time in times.items() if values[path] and time is None]:
         yield f"has a {wrong[0]} that is no time with its zone"
     granted, expires, start, end = times.values()
+    if expires and end and end > expires:
+        yield f"has a window that ends after the grant itself ({expires})"
     if granted and expires and not 0 < (expires - granted).total_seconds() <= GRANT_DAYS * 86_400:
         yield f"holds from {granted} to {expires}; at most {GRANT_DAYS} days"
     if start and end and start >= end:
         yield "has a window that ends before it starts"
+
+
+def _unknown(grant: Mapping[str, Any]) -> Iterator[str]:
+    if grant.get("apiVersion") != VERSION:
+        yield f"has apiVersion {grant.get('apiVersion')}; valid: {VERSION}"
+    for path, known in KEYS.items():
+        held = at(grant, *path)
+        for key in held if isinstance(held, Mapping) else ():
+            if key not in known:
+                yield f"has {'.'.join((*path, str(key)))}, which no grant has; valid: {', '.join(known)}"
 
 
 def _person(value: Any) -> str:
