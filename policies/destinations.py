@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from policies.context import Platform
 from policies.objects import WORKLOADS, breaks, name, namespace
-from policies.platform import Platform
 from policies.rule import Manifest, Violation
 from policies.wording import POLICIES, worded
 from schemas.allowed import NAMESPACES

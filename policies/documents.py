@@ -5,8 +5,8 @@ from typing import Any
 
 from policies.backstop import unblamed
 from policies.compare import differences, lines, shown
+from policies.context import Platform
 from policies.objects import breaks, documents
-from policies.platform import Platform
 from policies.rule import Manifest, Rule, Violation
 
 Files = Mapping[str, Any]  # name of the file -> the document; a str is compared line by line, as text

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from policies.compare import differences, shown
+from policies.context import Platform
 from policies.documents import compared, in_files
 from policies.objects import at, breaks, containers, documents, items
-from policies.platform import Platform
 from policies.rule import Manifest, Violation
 from schemas.reviewed import gateway, grafana
 from schemas.settings.correlation import OwnGrafana

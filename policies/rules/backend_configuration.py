@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from policies.context import platform
 from policies.documents import compared, missing_said, standing_back
 from policies.objects import WORKLOADS, documents
-from policies.platform import platform
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
 from policies.rules import durability, limits, metastore, outside, retention, secrets, tenants, transport

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from policies.compare import differences
+from policies.context import Platform, environment, platform, refusal
 from policies.declared import ORGANISATION, read
 from policies.documents import compared, in_files, missing_said, standing_back, undisputed
 from policies.objects import WORKLOADS, at, breaks, documents, items, plain
-from policies.platform import Platform, environment, platform, refusal
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
 from policies.rules import cloud_budget, declarations, outside, profilers, retention, secrets, tenants

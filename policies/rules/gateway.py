@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from policies.context import platform
 from policies.documents import compared, standing_back, undisputed
 from policies.objects import WORKLOADS
-from policies.platform import platform
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
 from policies.rules import declarations, outside, secrets, tenants, transport

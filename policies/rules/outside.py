@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from policies import destinations, grafana
+from policies.context import platform
 from policies.documents import standing_back
 from policies.objects import WORKLOADS, at, breaks, documents, label
-from policies.platform import platform
 from policies.pyroscope import config_files, flags, override_files
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation

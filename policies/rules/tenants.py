@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from policies.context import environment
 from policies.declared import LONGTERM, Document, read
 from policies.objects import WORKLOADS, at, breaks, containers, documents, items, name, namespace
-from policies.platform import environment
 from policies.pyroscope import config_files, flags, override_files
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation

@@ -20,7 +20,7 @@ from components.pyroscope_limits import overrides
 from components.rules import groups
 from flameplane.catalog import load
 from policies.compare import differences, lines
-from policies.platform import environment
+from policies.context import environment
 from policies.resources import SETTINGS
 from schemas.catalog import Catalog
 from schemas.reviewed import configuration, configuration_alerts, configuration_programs, gateway, grafana
