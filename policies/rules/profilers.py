@@ -4,32 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from policies.objects import WORKLOADS, breaks
+from policies.capturing import MODES, TRACERS
+from policies.objects import WORKLOADS, breaks, name
 from policies.rule import Manifest, Rule, Violation
 from policies.wording import POLICIES, worded
 from schemas.allowed import JFR_EVENTS
 
-# Ways to take values along, each reproduced with planted secrets (docs/policies.md): pattern, and what it gives away.
-CAPTURING: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE), what)
-    for pattern, what in (
-        (r"debug=[2-9]", "goroutine stacks with argument words (debug=2)"),
-        (r"/debug/pprof/(cmdline|trace)", "the command line, or every event"),
-        (r"--locals\b|\bpy-?spy\s+dump\b|\bPYSPY_LOCALS\b", "local variables and arguments (py-spy)"),
-        (r"call-graph[=\s\"',]+dwarf|--call-graph[=\s]+lbr,dwarf", "raw user stacks (perf --call-graph dwarf)"),
-        (r"jfrsync", "all that JFR's default settings record, the environment too (jfrsync)"),
-        (r"StartFlightRecording|FlightRecorderOptions|\bJFR\.(start|dump)", "all that a JFR recording holds"),
-        (r"\b(default|profile)\.jfc\b", "the environment and system properties (JFR's own settings)"),
-        (
-            r"HeapDump(OnOutOfMemoryError|Path|BeforeFullGC|AfterFullGC)|GC\.heap_dump|jmap\b[^\n]*dump",
-            "the JVM's heap",
-        ),
-        (r"heapsnapshot|writeHeapSnapshot|--heap-?dump|heap_dump", "a heap dump"),
-        (r"\bmemray\b", "the command line, and allocations with their locals (memray)"),
-        (r"WriteHeapDump|/debug/pprof/heap\?[^\s]*debug=", "a heap dump"),
-        (r"--abort-on-uncaught-exception|--report-(on|uncaught)|--diagnostic-dir", "Node's diagnostic reports"),
-    )
-)
 JFR_EVENT: Final = re.compile(r"\bjdk\.[A-Z]\w+")
 # Java's agent alone is told by these; whatever format is asked for, JFR is what it uploads to Pyroscope.
 JAVA: Final = re.compile(r"\bPYROSCOPE_(FORMAT|PROFILER_[A-Z]+|UPLOAD_INTERVAL|AP_EXTRA_ARGUMENTS)\b[=:\"'\s]")
@@ -37,12 +17,19 @@ JAVA: Final = re.compile(r"\bPYROSCOPE_(FORMAT|PROFILER_[A-Z]+|UPLOAD_INTERVAL|A
 REDACTED: Final = re.compile(r"PYROSCOPE_AP_EXTRA_ARGUMENTS[\"'\s:=,value]*[^\n\"']*\bjfropts=3(?![0-9])")
 
 
+def _injected(manifest: Manifest) -> bool:
+    """Whether these are the parameters of an injection."""
+    return name(manifest).startswith("inject-")
+
+
 def _modes(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for manifest in manifests:
         for where, text in worded(manifest):
-            for pattern, what in CAPTURING:
+            for pattern, what in MODES:
                 if found := pattern.search(text):
-                    yield breaks(manifest, f"takes {what}: `{found[0]}` in {where}")
+                    yield breaks(manifest, f"takes {what}: `{found[0].strip()}` in {where}")
+            if (manifest.get("kind") != "ConfigMap" or _injected(manifest)) and (found := TRACERS.search(text)):
+                yield breaks(manifest, f"takes whatever a tracer or debugger asks for: `{found[1]}` in {where}")
             for event in sorted(set(JFR_EVENT.findall(text)) - set(JFR_EVENTS)):
                 yield breaks(manifest, f"records the JFR event {event} in {where}; valid: {', '.join(JFR_EVENTS)}")
 
