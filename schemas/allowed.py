@@ -55,6 +55,10 @@ NAMESPACES: Final = {
     ACCESS_NAMESPACE: "restricted",
     BACKEND_NAMESPACE: "restricted",
 }
+# What the metadata of an object may hold beside its name. Controllers do things by labels and annotations: they publish
+# a Service, put containers into pods, gather roles. What is not listed could be one of those.
+OBJECT_LABELS: Final = ("app.kubernetes.io/name", "app.kubernetes.io/part-of", "flameplane.dev/layer")
+WAIT_ANNOTATION: Final = "pulumi.com/skipAwait"
 SERVICE_TYPES: Final = ("ClusterIP",)  # nothing of the platform is reachable from outside the cluster by itself
 WIDEST_PREFIX: Final = {4: 8, 6: 32}  # by version of IP: an address range wider than this names no one
 
@@ -76,8 +80,8 @@ PRIVATE_RANGES: Final = (
     "240.0.0.0/4",
 )
 PRIVATE_RANGES_V6: Final = ("::1/128", "fc00::/7", "fe80::/10", "ff00::/8")
-# Where EC2 hands out the node's credentials: no pod of the platform may reach it.
-METADATA_ADDRESS: Final = "169.254.169.254"
+# Where EC2 hands out the node's credentials (EC2 user guide, "Instance metadata"): no pod of the platform may reach it.
+METADATA_ADDRESSES: Final = ("169.254.169.254", "fd00:ec2::254")
 # Where the agent of EKS Pod Identity, a process of the node, hands a pod its own role's credentials (AWS EKS user
 # guide, "How EKS Pod Identity works"); port 80.
 POD_IDENTITY_ADDRESS: Final = "169.254.170.23"

@@ -10,10 +10,12 @@ from schemas.allowed import (
     API_CLIENTS,
     INTO_A_POD,
     NAMESPACES,
+    OBJECT_LABELS,
     PAST_THE_GATEWAY,
     TOKEN_AUDIENCES,
     TOKEN_SECONDS,
 )
+from schemas.reviewed.network import PROGRAMS
 
 ROLES: Final = ("Role", "ClusterRole")
 BINDINGS: Final = ("RoleBinding", "ClusterRoleBinding")
@@ -43,6 +45,7 @@ CLOUD_ROLES: Final = (
     "iam.gke.io/gcp-service-account",
     "azure.workload.identity/client-id",
 )
+ACCOUNT_FIELDS: Final = ("apiVersion", "kind", "metadata", "automountServiceAccountToken", "secrets")
 
 
 def _roles(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -100,12 +103,21 @@ def _tokens(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         if manifest.get("kind") == "ServiceAccount":
             yield from _account(manifest)
             continue
-        if namespace(manifest) in NAMESPACES and (pod(manifest).get("serviceAccountName") or "default") == "default":
-            yield breaks(manifest, "runs as the service account `default`: what it does could be anybody's")
+        if namespace(manifest) in NAMESPACES:
+            yield from _runs_as(manifest)
         for volume in items(pod(manifest).get("volumes")):
             for source in items(at(volume, "projected", "sources")):
                 if (token := source.get("serviceAccountToken")) is not None:
                     yield from _token(manifest, str(volume.get("name")), token or {})
+
+
+def _runs_as(manifest: Manifest) -> Iterator[Violation]:
+    """Every program has its own service account, of its own name."""
+    account = pod(manifest).get("serviceAccountName") or "default"
+    if account == "default":
+        yield breaks(manifest, "runs as the service account `default`: what it does could be anybody's")
+    elif account != name(manifest) and f"{namespace(manifest)}/{name(manifest)}" in PROGRAMS:
+        yield breaks(manifest, f"runs as the service account {account}, not as its own, {name(manifest)}")
 
 
 def _account(manifest: Manifest) -> Iterator[Violation]:
@@ -116,6 +128,15 @@ def _account(manifest: Manifest) -> Iterator[Violation]:
     for key in at(manifest, "metadata", "annotations") or {}:
         if key in CLOUD_ROLES:
             yield breaks(manifest, f"is given a cloud role by the annotation {key}; use a PodIdentityAssociation")
+        elif namespace(manifest) in NAMESPACES:
+            yield breaks(manifest, f"has the annotation {key}; an account is a name, and nothing else")
+    if namespace(manifest) in NAMESPACES:
+        for key in (*(k for k in manifest if k not in ACCOUNT_FIELDS), *_other_labels(manifest)):
+            yield breaks(manifest, f"has {key}; an account is a name, and nothing else")
+
+
+def _other_labels(manifest: Manifest) -> Iterator[str]:
+    yield from (f"the label {k}" for k in at(manifest, "metadata", "labels") or {} if k not in OBJECT_LABELS)
 
 
 def _token(manifest: Manifest, volume: str, token: Mapping[str, Any]) -> Iterator[Violation]:
@@ -125,7 +146,7 @@ def _token(manifest: Manifest, volume: str, token: Mapping[str, Any]) -> Iterato
         yield breaks(manifest, f"has a token for the API server in volume {volume}; {account} does not call it")
     elif audience is not None and audience not in TOKEN_AUDIENCES:
         yield breaks(manifest, f"has a token for {audience} in volume {volume}; valid: {', '.join(TOKEN_AUDIENCES)}")
-    if seconds is None or seconds > TOKEN_SECONDS:
+    if seconds is None or isinstance(seconds, str) or seconds > TOKEN_SECONDS:
         yield breaks(manifest, f"has a token for {whole(seconds) or 'an unset number of'} s; at most {TOKEN_SECONDS}")
     mounting = [
         c.name for c in containers(manifest) for m in items(c.body.get("volumeMounts")) if m.get("name") == volume

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from policies.objects import WORKLOADS, at, breaks, containers, items, namespace
+from policies.objects import WORKLOADS, at, breaks, containers, items, name, namespace, whole
 from policies.rule import Manifest, Rule, Violation
-from schemas.allowed import ACCESS_NAMESPACE, NAMESPACES, SERVICE_TYPES
+from schemas.allowed import ACCESS_NAMESPACE, NAMESPACES, OBJECT_LABELS, SERVICE_TYPES, WAIT_ANNOTATION
+from schemas.reviewed.network import GATEWAY, GRAFANA
+from schemas.reviewed.services import SERVICES, Door
 
 # Kinds that lead traffic from outside to a Service: Kubernetes' own, Gateway API, and the common ingress controllers'.
 ROUTES: Final = (
@@ -40,8 +42,15 @@ OUTSIDE_ANNOTATIONS: Final = (
     "metallb.universe.tf/",
     "metallb.io/",
     "external-dns.alpha.kubernetes.io/",
+    "external-dns.kubernetes.io/",
+    "service.kubernetes.io/",
     "tailscale.com/",
 )
+# All that a Service of the platform may say.
+SERVICE_FIELDS: Final = ("type", "selector", "ports", "clusterIP", "publishNotReadyAddresses", "internalTrafficPolicy")
+PORT_FIELDS: Final = ("name", "port", "targetPort", "protocol")
+# What a route in flameplane-access may lead to: people come to these, and to nothing else.
+BEHIND_ROUTES: Final = tuple(service.partition("/")[2] for service in (GATEWAY, GRAFANA))
 
 
 def _exposed(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -51,10 +60,14 @@ def _exposed(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield from _host_ports(manifest)
         elif kind == "Service":
             yield from _service(manifest)
+            if namespace(manifest) in NAMESPACES:
+                yield from _reviewed(manifest)
         elif namespace(manifest) not in NAMESPACES:
             yield from _reaches_in(manifest)
         elif namespace(manifest) != ACCESS_NAMESPACE:
             yield breaks(manifest, f"leads traffic into {namespace(manifest)}; only {ACCESS_NAMESPACE} has a door")
+        else:
+            yield from _behind(manifest)
 
 
 def _service(manifest: Manifest) -> Iterator[Violation]:
@@ -62,7 +75,7 @@ def _service(manifest: Manifest) -> Iterator[Violation]:
     if (spec.get("type") or "ClusterIP") not in SERVICE_TYPES:
         yield breaks(manifest, f"has type {spec['type']}; valid: {', '.join(SERVICE_TYPES)}")
     for field in OUTSIDE_FIELDS:
-        if spec.get(field):
+        if spec.get(field) is not None:
             yield breaks(manifest, f"sets {field}")
     for port in items(spec.get("ports")):
         if port.get("nodePort"):
@@ -70,6 +83,80 @@ def _service(manifest: Manifest) -> Iterator[Violation]:
     for key in at(manifest, "metadata", "annotations") or {}:
         if key.startswith(OUTSIDE_ANNOTATIONS):
             yield breaks(manifest, f"has the annotation {key}, by which a controller publishes it")
+
+
+def _reviewed(manifest: Manifest) -> Iterator[Violation]:
+    """A Service of the platform is one of the table, and says no more than that."""
+    spec, of = manifest.get("spec") or {}, SERVICES.get(f"{namespace(manifest)}/{name(manifest)}")
+    if of is None:
+        yield breaks(manifest, "is not among the Services that were reviewed (schemas/reviewed/services.py)")
+        return
+    yield from _leads(manifest, of)
+    for field in spec:
+        if field not in (*SERVICE_FIELDS, *OUTSIDE_FIELDS):
+            yield breaks(manifest, f"sets {field}; valid: {', '.join(SERVICE_FIELDS)}")
+    for port in items(spec.get("ports")):
+        if unknown := [field for field in port if field not in (*PORT_FIELDS, "nodePort")]:
+            yield breaks(manifest, f"sets {', '.join(unknown)} of a port; valid: {', '.join(PORT_FIELDS)}")
+    for key in at(manifest, "metadata", "annotations") or {}:
+        if key != WAIT_ANNOTATION and not key.startswith(OUTSIDE_ANNOTATIONS):
+            yield breaks(manifest, f"has the annotation {key}; valid: {WAIT_ANNOTATION}")
+    for key in at(manifest, "metadata", "labels") or {}:
+        if key not in OBJECT_LABELS:
+            yield breaks(manifest, f"has the label {key}; valid: {', '.join(OBJECT_LABELS)}")
+
+
+def _leads(manifest: Manifest, of: Door) -> Iterator[Violation]:
+    """Where a Service leads to, and for whom it answers."""
+    spec, (key, value) = manifest.get("spec") or {}, of.selector
+    selector = spec.get("selector") or {}
+    if dict(selector) != {key: value}:
+        found = ", ".join(f"{k}={selector[k]}" for k in sorted(selector))
+        yield breaks(manifest, f"leads to pods with {found or 'any label'}; it must be {key}={value}")
+    found_ports = [(whole(p.get("port")), p.get("targetPort"), p.get("protocol") or "TCP") for p in _ports(spec)]
+    for number, target in of.ports:
+        if (number, target, "TCP") not in found_ports:
+            yield breaks(manifest, f"does not lead from port {number} to {target} (TCP)")
+    for number, target, protocol in found_ports:
+        if (number, target) not in of.ports or protocol != "TCP":
+            yield breaks(manifest, f"leads from port {number} to {whole(target)} ({protocol}), which nobody reviewed")
+    expected = {
+        "clusterIP": "None" if of.headless else None,
+        "publishNotReadyAddresses": True if of.unready else None,
+        "internalTrafficPolicy": "Local" if of.local else None,
+    }
+    for field, wanted in expected.items():
+        if (spec.get(field) or None) != wanted:
+            yield breaks(manifest, f"has {field} {spec.get(field)}; it must be {wanted or 'unset'}")
+
+
+def _ports(spec: Manifest) -> Iterable[Any]:
+    return items(spec.get("ports"))
+
+
+def _behind(manifest: Manifest) -> Iterator[Violation]:
+    """A route in flameplane-access leads to the gateway and to Grafana there, and to nothing else."""
+    for named in sorted({str(service) for service in _backends(manifest.get("spec"))} - set(BEHIND_ROUTES)):
+        yield breaks(manifest, f"leads traffic to {named}; valid: {', '.join(BEHIND_ROUTES)}")
+    for into in sorted((_named(manifest) & set(NAMESPACES)) - {ACCESS_NAMESPACE}):
+        yield breaks(manifest, f"leads traffic from outside into {into}")
+
+
+def _backends(value: Any) -> Iterator[Any]:
+    """Names of Services in a route: Ingress has `service: {name}`, Gateway API `backendRefs: [{name}]`."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            if key == "service" and isinstance(below, Mapping):
+                yield below.get("name")
+            elif key in ("backendRefs", "services"):
+                yield from (one.get("name") for one in items(below))
+            elif key in ("resource", "backendRef"):  # an object of another kind; a mirror of the traffic
+                yield below.get("name")
+            else:
+                yield from _backends(below)
+    elif isinstance(value, Iterable) and not isinstance(value, str):
+        for below in value:
+            yield from _backends(below)
 
 
 def _host_ports(manifest: Manifest) -> Iterator[Violation]:
@@ -81,9 +168,12 @@ def _host_ports(manifest: Manifest) -> Iterator[Violation]:
 
 def _reaches_in(manifest: Manifest) -> Iterator[Violation]:
     """A route elsewhere that names one of our namespaces: as a backend's, or in the name of a Service."""
-    named = {part for text in _texts(manifest.get("spec")) for part in re.split(r"[./:]", text)}
-    for into in sorted(named & set(NAMESPACES)):
+    for into in sorted(_named(manifest) & set(NAMESPACES)):
         yield breaks(manifest, f"leads traffic from outside into {into}")
+
+
+def _named(manifest: Manifest) -> set[str]:
+    return {part for text in _texts(manifest.get("spec")) for part in re.split(r"[./:]", text)}
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -104,8 +194,8 @@ RULES: Final = (
         name="no-public-service",
         why="Pyroscope trusts a header for the tenant and has routes without any tenant check: the gateway is the "
         "only door, and what stands before the gateway is decided outside this program.",
-        remediation="Use Services of type ClusterIP without external fields; reach the platform through the gateway "
-        "in flameplane-access.",
+        remediation="Use Services of type ClusterIP without external fields, as schemas/reviewed/services.py has "
+        "them; reach the platform through the gateway in flameplane-access.",
         kinds=("Service", *ROUTES, *WORKLOADS),
         check=_exposed,
     ),

@@ -9,7 +9,7 @@ from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import (
     EGRESS_PROXY,
     INTERNET_PORT,
-    METADATA_ADDRESS,
+    METADATA_ADDRESSES,
     NAMESPACES,
     PRIVATE_RANGES,
     SYSTEM_NAMESPACE,
@@ -68,8 +68,8 @@ def _rule(policy: Manifest, direction: str, rule: Mapping[str, Any], peers: str)
     for peer in items(rule.get(peers)):
         if not _way_out(policy, direction, rule, peer) and (problem := _too_wide(peer)):
             yield breaks(policy, f"{rule_of} {problem}")
-        elif direction == "Egress" and _reaches(peer, METADATA_ADDRESS):
-            yield breaks(policy, f"{rule_of} that reaches the node's credentials ({METADATA_ADDRESS})")
+        elif direction == "Egress" and (reached := [a for a in METADATA_ADDRESSES if _reaches(peer, a)]):
+            yield breaks(policy, f"{rule_of} that reaches the node's credentials ({', '.join(reached)})")
     ports = items(rule.get("ports"))
     if not ports or any(port.get("port") is None for port in ports):
         yield breaks(policy, f"{rule_of} that names no port: it opens all of them")

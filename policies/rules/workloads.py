@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from policies.objects import WORKLOADS, Container, at, breaks, containers, is_agent, items, pod, template
+from policies.objects import WORKLOADS, Container, at, breaks, containers, is_agent, items, name, pod, template
+from policies.reviewed_pods import beyond, metadata
 from policies.rule import Manifest, Rule, Violation
 from policies.rules.agent import LOADER
+from schemas.allowed import NAMESPACES
+from schemas.reviewed.pods import NAMESPACE_LABELS
 
 RELEASE: Final = "Release"  # a Helm release, which Pulumi shows as one resource (policies/adapter.py)
 HOST_FIELDS: Final = ("hostPID", "hostNetwork", "hostIPC")
@@ -18,31 +21,36 @@ def _pods(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for manifest in manifests:
         if manifest.get("kind") == RELEASE:
             yield breaks(manifest, "hides what it installs from every rule; declare the objects, or use helm.v4.Chart")
-            continue
-        spec = pod(manifest)
-        for field in HOST_FIELDS:
-            if spec.get(field):
-                yield breaks(manifest, f"has {field}: true")
-        if spec.get("shareProcessNamespace"):
-            yield breaks(
-                manifest, "has shareProcessNamespace: true: a container would see the others' memory and files"
-            )
-        if spec.get("automountServiceAccountToken") is not False:
-            yield breaks(
-                manifest,
-                "does not set automountServiceAccountToken: false: every container would get a token; "
-                "mount a projected one where it is needed",
-            )
-        shared = spec.get("securityContext") or {}
-        if items(shared.get("sysctls")):
-            yield breaks(manifest, "sets sysctls")
-        if shared.get("fsGroup") == 0 or 0 in items(shared.get("supplementalGroups")):
-            yield breaks(manifest, "gives its containers the group root (fsGroup, supplementalGroups)")
-        for key, value in (at(template(manifest), "metadata", "annotations") or {}).items():
-            if key.startswith(APPARMOR_ANNOTATION) and value == "unconfined":
-                yield breaks(manifest, f"turns AppArmor off by the annotation {key}")
-        for container in containers(manifest):
-            yield from _container(container)
+        elif manifest.get("kind") != "Namespace":
+            yield from _pod(manifest)
+            yield from beyond(manifest)
+        elif name(manifest) in NAMESPACES:  # by labels and annotations of a namespace meshes put containers into pods
+            yield from metadata(manifest, labels=NAMESPACE_LABELS)
+
+
+def _pod(manifest: Manifest) -> Iterator[Violation]:
+    spec = pod(manifest)
+    for field in HOST_FIELDS:
+        if spec.get(field):
+            yield breaks(manifest, f"has {field}: true")
+    if spec.get("shareProcessNamespace"):
+        yield breaks(manifest, "has shareProcessNamespace: true: a container would see the others' memory and files")
+    if spec.get("automountServiceAccountToken") is not False:
+        yield breaks(
+            manifest,
+            "does not set automountServiceAccountToken: false: every container would get a token; "
+            "mount a projected one where it is needed",
+        )
+    shared = spec.get("securityContext") or {}
+    if items(shared.get("sysctls")):
+        yield breaks(manifest, "sets sysctls")
+    if shared.get("fsGroup") == 0 or 0 in items(shared.get("supplementalGroups")):
+        yield breaks(manifest, "gives its containers the group root (fsGroup, supplementalGroups)")
+    for key, value in (at(template(manifest), "metadata", "annotations") or {}).items():
+        if key.startswith(APPARMOR_ANNOTATION) and value == "unconfined":
+            yield breaks(manifest, f"turns AppArmor off by the annotation {key}")
+    for container in containers(manifest):
+        yield from _container(container)
 
 
 def _container(container: Container) -> Iterator[Violation]:
@@ -75,9 +83,11 @@ def _own_way(container: Container) -> Iterator[Violation]:
     """A label of its own choice, and programs that are in no list of arguments."""
     if container.effective("seLinuxOptions"):
         yield container.breaks("sets seLinuxOptions: the runtime gives every container a label of its own")
-    for when in container.body.get("lifecycle") or {}:
-        if when in ("postStart", "preStop") and at(container.body, "lifecycle", when, "exec"):
+    for when, how in (container.body.get("lifecycle") or {}).items():
+        if at(how, "exec"):
             yield container.breaks(f"runs a command unseen (lifecycle.{when}.exec)")
+        else:
+            yield container.breaks(f"calls somebody unseen, or ends otherwise than reviewed (lifecycle.{when})")
 
 
 def _privileged(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -95,8 +105,8 @@ RULES: Final = (
         why="Privileged pods, host namespaces, root and writable roots are how a profiling platform becomes the way "
         "into every node.",
         remediation="Use `restricted_pod` and `restricted_container` of components/pods.py; a container that needs "
-        "more says so in schemas/allowed.py, where it is reviewed.",
-        kinds=(*WORKLOADS, RELEASE),
+        "more says so in schemas/allowed.py or schemas/reviewed/pods.py, where it is reviewed.",
+        kinds=("Namespace", *WORKLOADS, RELEASE),
         check=_pods,
     ),
     Rule(

@@ -12,7 +12,7 @@ from environments import ENVIRONMENTS, Environment
 from variants import Objects, Project, named, touched
 
 from components.grafana_settings import roles
-from schemas.allowed import METADATA_ADDRESS, NAMESPACES, POD_IDENTITY_ADDRESS
+from schemas.allowed import METADATA_ADDRESSES, NAMESPACES, POD_IDENTITY_ADDRESS
 
 SOURCES = "flameplane-datasources"
 
@@ -190,7 +190,8 @@ def reaches(rule: dict[str, Any], address: str) -> bool:
 
 
 def test_nobody_reaches_the_nodes_credentials(environment: Environment) -> None:
-    assert [policy for policy, rule in egress(environment) if reaches(rule, METADATA_ADDRESS)] == []
+    for address in METADATA_ADDRESSES:
+        assert [policy for policy, rule in egress(environment) if reaches(rule, address)] == []
 
 
 def test_pod_identity_is_for_pods_with_a_role(environment: Environment) -> None:
