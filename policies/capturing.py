@@ -27,7 +27,7 @@ MODES: Final = tuple(
         (
             r"call-graph[=\s\"',]+(\w+,)*dwarf|\s-[a-z]*g[=\s\"',]*dwarf|--user-regs\b|\bperf\s+trace\b"
             r"|\bperf\s+record\b[^\n]*\s(-[a-z]*d|--data|--phys-data)\b",
-            "raw user stacks, registers or addresses of data (perf)",
+            "raw user stacks, registers or data (perf --call-graph dwarf, --user-regs, -d)",
         ),
         # JFR
         (r"jfrsync", "all that JFR's default settings record, the environment too (jfrsync)"),

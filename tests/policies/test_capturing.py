@@ -22,7 +22,7 @@ CAPTURING = (
     *("-Dcom.sun.management.jmxremote.port=9010", "-XX:StartFlightRecording", "jfrsync=default"),
     *("settings=profile.jfc", "dotnet-dump collect", "DOTNET_DbgEnableMiniDump=1", "COMPlus_DbgMiniDumpType=4"),
     *("dotnet-gcdump collect", "-env-vars=PATH,TOKEN", "ulimit -c unlimited", "gcore 1"),
-    *("echo x > /proc/sys/kernel/core_pattern"),
+    "echo x > /proc/sys/kernel/core_pattern",
 )
 HARMLESS = (
     *("debug=0", "debug=1", "--log.debug", "/debug/pprof/heap", "/debug/pprof/allocs?seconds=10"),
