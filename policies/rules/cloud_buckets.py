@@ -28,20 +28,14 @@ from schemas.allowed import CLOUD_SERVICES
 
 PUBLIC_FIELDS: Final = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 OWNER: Final = "BucketOwnerEnforced"  # switches ACLs off
-# Fields of Bucket itself that do what the companions do, past the rules that judge those.
-INLINE: Final = (
-    *("acl", "grants", "policy", "website", "corsRules", "replicationConfiguration", "lifecycleRules", "logging"),
-    *("serverSideEncryptionConfiguration", "objectLockConfiguration", "versioning", "accelerationStatus"),
-)
 NAMED_ROLES: Final = ("adminRoleArns", "auditorRoleArns", "breakGlassRoleArns")
 
 
 def _closed(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
         for bucket in cloud.buckets:
-            for field in INLINE:
-                if at(bucket, "spec", field):
-                    yield breaks(bucket, f"sets {field}: it has a resource of its own, which is judged")
+            if at(bucket, "spec", "acl"):
+                yield breaks(bucket, "sets acl: it is the policy alone that lets anybody in")
             for kind in (PUBLIC_ACCESS, OWNERSHIP, BUCKET_POLICY):
                 if not cloud.companions(kind, bucket):
                     yield breaks(bucket, f"has no {kind.rpartition(':')[2]}")
@@ -152,7 +146,7 @@ RULES: Final = (
         name="bucket-not-public",
         why="A bucket of profiles holds the inner life of every service; one setting makes it readable by the world.",
         remediation="Make buckets with `PrivateBucket` of components/aws/bucket.py: all four settings of its "
-        "BucketPublicAccessBlock true, ownership BucketOwnerEnforced, a policy, no inline fields.",
+        "BucketPublicAccessBlock true, ownership BucketOwnerEnforced, a policy, no ACL.",
         kinds=(BUCKET, PUBLIC_ACCESS, OWNERSHIP, BUCKET_POLICY, TOPIC, TOPIC_POLICY, SETTINGS),
         check=_closed,
         scope="stack",

@@ -1,4 +1,4 @@
-"""Cloud resources as they were reviewed: which there are, and every input of each."""
+"""Cloud resources as they were reviewed: which there are, and what their inputs are. Which inputs may be: FP016."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from policies.cloud import ALIAS, BUCKET, KEY, POD_IDENTITY, ROLE, ROLE_POLICY, TOPIC, TOPIC_POLICY, breaks, clouds
 from policies.objects import at
 from policies.rule import Manifest, Rule, Violation
-from policies.rules.cloud_table import KINDS, Difference, Pair, inputs, left, pairs, plain
+from policies.rules.cloud_table import KINDS, Difference, Pair, inputs, left, pairs
 
 # Where the resource itself is missing, a finding points at the one that it belongs to: by kind, or the bucket.
 _OWNER: Final = {ROLE_POLICY: ROLE, POD_IDENTITY: ROLE, ALIAS: KEY, TOPIC_POLICY: TOPIC}
@@ -23,8 +23,7 @@ def _differences(pair: Pair) -> Iterator[Difference]:
     if pair.declared is None:
         yield Difference("is missing", None)
     elif pair.reviewed is None:
-        alone = {**pair.declared, "spec": plain(pair.declared.get("spec") or {})}
-        yield Difference("is none of the resources that were reviewed: nothing says what it may be", alone)
+        yield Difference("is none of the resources that were reviewed: nothing says what it may be", pair.declared)
     else:
         yield from inputs(pair)
 
@@ -42,10 +41,10 @@ RULES: Final = (
     Rule(
         id="FP047",
         name="reviewed-cloud-resources",
-        why="An input that nobody thought of does what it says all the same: an ACL, a second subscriber, another "
-        "bucket's key, a lifecycle a little shorter.",
-        remediation="Declare the resources of schemas/reviewed/cloud_resources.py, with the inputs that it lists and "
-        "their values; what has to be otherwise is changed there as well, and reviewed.",
+        why="What nobody thought of does what it says all the same: a second subscriber, another bucket's key, a "
+        "lifecycle a little shorter.",
+        remediation="Declare the resources of schemas/reviewed/cloud_resources.py, with the values that it lists; what "
+        "has to be otherwise is changed there as well, and reviewed.",
         kinds=KINDS,
         check=_resources,
         scope="stack",

@@ -28,9 +28,8 @@ TAG: Final = "aws:requesttag/"
 def _roles(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
         for role in cloud.of(ROLE):
-            for field in ("inlinePolicies", "managedPolicyArns"):
-                if items(at(role, "spec", field)):
-                    yield breaks(role, f"sets {field}: a role has one RolePolicy, which is judged")
+            if items(at(role, "spec", "managedPolicyArns")):
+                yield breaks(role, "sets managedPolicyArns: a role has one RolePolicy, which is judged")
             if (seconds := at(role, "spec", "maxSessionDuration") or SESSION_SECONDS) > SESSION_SECONDS:
                 yield breaks(role, f"lets a session last {seconds:g} s; at most {SESSION_SECONDS}")
             yield from _trusted(cloud, role)

@@ -18,7 +18,7 @@ from policies.rule import Manifest, Rule
 from policies.rules import cloud_buckets, cloud_budget, cloud_encryption, cloud_lifecycle, cloud_perimeter, cloud_roles
 from schemas.allowed import CLOUD_KINDS
 from schemas.reviewed.cloud import AUDIT, Site
-from schemas.reviewed.cloud_forms import Document, Form, Forms, Later, One, Rows, Text, example, shown
+from schemas.reviewed.cloud_forms import Document, Form, Forms, Later, One, Rows, example, shown
 from schemas.reviewed.cloud_resources import Resource, resources
 from schemas.settings.cloud import Cloud as Account
 
@@ -119,11 +119,8 @@ def inputs(pair: Pair) -> Iterator[Difference]:
     """How inputs and options differ from what they may be; documents are compared elsewhere (cloud_documents.py)."""
     assert pair.declared is not None and pair.reviewed is not None
     documents = {key for key, form in pair.forms.items() if isinstance(form, Document)}
-    later = {key for key, form in pair.forms.items() if isinstance(form, Later)}
-    spec = pair.declared.get("spec") or {}
-    found = {key: _known(spec, key) if key in later else plain(spec[key]) for key in spec if key not in documents}
     forms = {key: form for key, form in pair.forms.items() if key not in documents}
-    for path, value, how in _deviations(forms, found, ()):
+    for path, value, how in _deviations(forms, pair.declared.get("spec") or {}, ()):
         alone = copy.deepcopy(dict(pair.reviewed))
         _put(alone["spec"], path, value)
         yield Difference(how, alone)
@@ -133,31 +130,29 @@ def inputs(pair: Pair) -> Iterator[Difference]:
 
 
 def _deviations(forms: Forms, found: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, Any, str]]:
-    for key in sorted(forms.keys() | found.keys()):
-        form, here = forms.get(key), (*path, key)
-        if form is None:
-            valid = ", ".join(sorted(forms))
-            yield here, found[key], f"sets {_shown(here)}, which was not reviewed; valid: {valid}"
-        elif key not in found:
-            if not (isinstance(form, (Text, Later)) or (isinstance(form, Form) and form.optional)):
-                yield here, ABSENT, f"does not set {_shown(here)}; it has to be {_wanted(form)}"
-        else:
-            yield from _deviating(form, found[key], here)
+    for key, form in forms.items():  # of other keys, FP016 says whether they may be set
+        here = (*path, key)
+        if isinstance(form, Later):
+            value = _known(found, key)
+            if not form.fits(value):
+                yield here, value, f"has {_shown(here)} {value}; it has to be {form}"
+        elif (value := found.get(key)) is not None:
+            yield from _deviating(form, value, here)
+        elif not (isinstance(form, Form) and form.optional):
+            yield here, ABSENT, f"does not set {_shown(here)}; it has to be {_wanted(form)}"
 
 
 def _deviating(form: "Form | Forms", value: Any, here: Path) -> Iterator[tuple[Path, Any, str]]:
-    if not isinstance(form, Form):
-        if isinstance(value, dict):
-            yield from _deviations(form, value, here)
-            return
-    elif isinstance(form, Rows) and form.fits(value):
+    """Only what has a form is read: the cloud shows more after apply, some of which is not known before."""
+    maps = not isinstance(value, str) and isinstance(value, Sequence) and all(isinstance(v, Mapping) for v in value)
+    if not isinstance(form, Form) and isinstance(value, Mapping):
+        yield from _deviations(form, value, here)
+    elif isinstance(form, Rows) and maps:
         yield from _rows(form, value, here)
-        return
-    elif isinstance(form, One) and form.fits(value):
+    elif isinstance(form, One) and maps and len(value) == 1:
         yield from _deviations(form.form, value[0], (*here, 0))
-        return
-    if not isinstance(form, Form) or not form.fits(value):
-        yield here, value, f"has {_shown(here)} {shown(value)}; it has to be {_wanted(form)}"
+    elif not isinstance(form, Form) or isinstance(form, (Rows, One)) or not form.fits(plain(value)):
+        yield here, plain(value), f"has {_shown(here)} {shown(plain(value))}; it has to be {_wanted(form)}"
 
 
 def _rows(form: Rows, rows: Sequence[Mapping[str, Any]], here: Path) -> Iterator[tuple[Path, Any, str]]:
@@ -170,7 +165,7 @@ def _rows(form: Rows, rows: Sequence[Mapping[str, Any]], here: Path) -> Iterator
         if called in form.rows and called not in seen:
             yield from _deviations(form.rows[called], row, (*here, called))
         else:
-            yield (*here, None), dict(row), f"has the rule {called}, which was not reviewed; valid: {form}"
+            yield (*here, None), plain(row), f"has the rule {called}, which was not reviewed; valid: {form}"
         seen.add(called)
     for missing in (called for called in form.rows if called not in seen):
         yield (*here, missing), ABSENT, f"has no rule {missing}; needed: {form}"

@@ -1,4 +1,4 @@
-"""The forms that an input of a cloud resource may have. A map of forms is a whole: no other key may stand in it."""
+"""The forms that a value of a cloud resource may have. Which inputs there may be at all stands in cloud_inputs.py."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Is(Form):
         self.values, self.optional = values, optional
 
     def fits(self, value: Any) -> bool:
-        return any(value == v and isinstance(value, bool) == isinstance(v, bool) for v in self.values)
+        return any(_same(value, v) for v in self.values)
 
     def example(self) -> Any:
         return self.values[0]
@@ -113,7 +113,8 @@ class Unordered(Form):
         self.values = list(values)
 
     def fits(self, value: Any) -> bool:
-        return isinstance(value, list) and len(value) == len(self.values) and all(v in value for v in self.values)
+        fits = isinstance(value, list) and len(value) == len(self.values)
+        return fits and all(any(_same(found, v) for found in value) for v in self.values)
 
     def example(self) -> Any:
         return self.values
@@ -145,9 +146,6 @@ class Rows(Form):
     def __init__(self, *rows: Forms) -> None:
         self.rows = {row["id"].example(): row for row in rows if isinstance(row["id"], Form)}
 
-    def fits(self, value: Any) -> bool:
-        return isinstance(value, list) and all(isinstance(row, dict) for row in value)
-
     def example(self) -> Any:
         return [example(row) for row in self.rows.values()]
 
@@ -160,9 +158,6 @@ class One(Form):
 
     def __init__(self, form: Forms) -> None:
         self.form = form
-
-    def fits(self, value: Any) -> bool:
-        return isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict)
 
     def example(self) -> Any:
         return [example(self.form)]
@@ -191,6 +186,17 @@ def example(forms: Forms) -> dict[str, Any]:
         for key, form in forms.items()
         if not (isinstance(form, (Document, Text)) or (isinstance(form, Form) and form.optional))
     }
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    """Equal, but for what the cloud shows as empty in a map."""
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        return all(_same(found.get(k), wanted[k]) for k in wanted) and not any(
+            found[k] for k in found if k not in wanted
+        )
+    if isinstance(found, list) and isinstance(wanted, list):
+        return len(found) == len(wanted) and all(_same(f, w) for f, w in zip(found, wanted, strict=True))
+    return bool(found == wanted) and isinstance(found, bool) == isinstance(wanted, bool)
 
 
 def _otherwise(value: Mapping[str, Any], said: Mapping[str, str]) -> bool:

@@ -57,4 +57,4 @@ def _expiry(name: str, prefix: str, days: int | Between) -> Forms:
 
 def _rule(name: str, prefix: str, does: dict[str, Any]) -> Forms:
     forms: Forms = {key: {k: Is(v) for k, v in of.items()} for key, of in does.items()}
-    return {"id": Is(name), "status": Is("Enabled"), "filter": {"prefix": Is(prefix)}, **forms}
+    return {"id": Is(name), "status": Is("Enabled"), "filter": {"prefix": Is(prefix, optional=not prefix)}, **forms}

@@ -1,4 +1,4 @@
-"""Every resource of an environment's cloud account, with every input that it may have and what it may be."""
+"""Every resource of an environment's cloud account, with the values that it may have."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,7 +51,8 @@ def _tags(site: Site, component: str) -> Tags:
 def _bucket(site: Site, purpose: str, longest: float) -> Iterator[Resource]:
     def one(kind: str, inputs: Forms) -> Resource:
         name = f"{kind[0].lower()}{kind[1:]}"
-        return Resource(f"aws:s3/{name}:{kind}", purpose, {"bucket": Is(site.bucket(purpose)), **inputs}, kept=True)
+        forms = {"bucket": Is(site.bucket(purpose)), "skipDestroy": Is(False, optional=True), **inputs}
+        return Resource(f"aws:s3/{name}:{kind}", purpose, forms, kept=True)
 
     audit = site.cloud.audit
     locked = purpose == AUDIT
@@ -89,6 +90,7 @@ def _key(site: Site, purpose: str) -> Iterator[Resource]:
     inputs: Forms = {
         "description": Text(),
         "keyUsage": Is("ENCRYPT_DECRYPT", optional=True),
+        "customerMasterKeySpec": Is("SYMMETRIC_DEFAULT", optional=True),
         "policy": Document(key_policy(site, purpose)),
         "bypassPolicyLockoutSafetyCheck": Is(False, optional=True),
         "enableKeyRotation": Is(True),
@@ -102,12 +104,14 @@ def _key(site: Site, purpose: str) -> Iterator[Resource]:
 
 
 def _identity(site: Site, account: str, job: Job) -> Iterator[Resource]:
-    # No managed or inline policies, no path, no boundary: the one RolePolicy says all that the role may do.
+    # No managed or inline policies, no boundary (cloud_inputs.py): the one RolePolicy says all that the role may do.
     role: Forms = {
         "name": Is(site.role(account)),
         "description": Text(),
         "assumeRolePolicy": Document(trust(site, account)),
         "maxSessionDuration": Is(SESSION_SECONDS, optional=True),
+        "path": Is("/", optional=True),
+        "forceDetachPolicies": Is(False, optional=True),
         "tags": _tags(site, "identity"),
     }
     yield Resource("aws:iam/role:Role", account, role)
@@ -137,7 +141,7 @@ def _endpoint(site: Site) -> Resource:
             "securityGroupIds": Unordered(*vpc.s3_endpoint.security_group_ids),
             # Names of S3 lead to it in the whole VPC: without, requests would go past it.
             "privateDnsEnabled": Is(True),
-            "dnsOptions": Is({"privateDnsOnlyForInboundResolverEndpoint": False}),
+            "dnsOptions": {"privateDnsOnlyForInboundResolverEndpoint": Is(False)},
         }
     inputs: Forms = {
         "vpcId": Is(vpc.id),
@@ -154,13 +158,16 @@ def _spending(site: Site) -> Iterator[Resource]:
     topic: Forms = {
         "name": Is(site.topic.rpartition(":")[2]),
         "kmsMasterKeyId": Is(*reversed(site.alias(NOTICES))),
+        "fifoTopic": Is(False, optional=True),
         "tags": _tags(site, "budget"),
     }
     yield Resource("aws:sns/topic:Topic", NOTICES, topic)
     allowed: Forms = {"arn": Is(site.topic), "policy": Document(topic_policy(site))}
     yield Resource("aws:sns/topicPolicy:TopicPolicy", NOTICES, allowed)
     for email in budget.emails:  # and nobody else: notices say what the platform costs and is
-        heard: Forms = {"topic": Is(site.topic), "protocol": Is("email"), "endpoint": Is(email)}
+        heard: dict[str, Is] = {"topic": Is(site.topic), "protocol": Is("email"), "endpoint": Is(email)}
+        for field in ("endpointAutoConfirms", "rawMessageDelivery"):
+            heard[field] = Is(False, optional=True)
         yield Resource("aws:sns/topicSubscription:TopicSubscription", email, heard)
     notices = [
         {
