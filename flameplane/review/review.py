@@ -21,8 +21,10 @@ from flameplane.review.declarations import (
     image_changes,
     settings_changes,
 )
+from flameplane.review.judges import judges_changed
 from flameplane.review.objects import ObjectChange, object_changes
 from flameplane.review.openings import openings
+from flameplane.review.risks import risks
 from flameplane.review.waivers import WaiverChange, waiver_changes
 from schemas.settings import Settings
 
@@ -79,7 +81,8 @@ class Review:
     @property
     def nothing(self) -> bool:
         """Whether the change does nothing to this environment, as far as it could be compared."""
-        return not (self.objects or self.declared or self.images or self.waivers or self.new or self.fixed)
+        changes = (self.objects, self.declared, self.images, self.waivers, self.openings, self.new, self.fixed)
+        return not any(changes)
 
 
 def side_of(base: Base, stack: str) -> Side:
@@ -122,15 +125,21 @@ def review(base: Base, before: Side, after: Side, stack: str, today: date) -> Re
         *declared_changes(before.loaded, after.loaded),
         *settings_changes(before.settings, after.settings, stack, after.settings_sources),
     ]
+    images, waivers = image_changes(before.root, after.root), waiver_changes(before.root, after.root, stack, today)
+    first = [
+        *risks(declared, images, waivers, (before.loaded.catalog, after.loaded.catalog)),
+        *judges_changed(before.root, after.root),
+        *openings(objects),
+    ]
     return Review(
         base.ref,
         base.commit[:COMMIT],
         before.problem,
         tuple(objects),
         tuple(declared),
-        tuple(image_changes(before.root, after.root)),
-        tuple(waiver_changes(before.root, after.root, stack, today)),
-        tuple(openings(objects)),
+        tuple(images),
+        tuple(waivers),
+        tuple(first),
         new,
         still,
         fixed,

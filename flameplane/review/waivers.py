@@ -21,6 +21,7 @@ class WaiverChange:
     target: str
     details: dict[str, str]
     where: Location | None
+    expired: str = ""  # the last day that the older state names, of a changed one
 
     @property
     def words(self) -> str:
@@ -40,7 +41,7 @@ def waiver_changes(before: Path, after: Path, stack: str, today: date) -> list[W
         if key not in old:
             found.append(WaiverChange("added", *key, details, where))
         elif old[key][0] != details:
-            found.append(WaiverChange("changed", *key, details, where))
+            found.append(WaiverChange("changed", *key, details, where, old[key][0].get("expires", "no day")))
         elif _soon(details.get("expires", ""), today):
             found.append(WaiverChange("expiring", *key, details, where))
     found += [WaiverChange("removed", *key, details, None) for key, (details, _) in old.items() if key not in new]

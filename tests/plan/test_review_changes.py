@@ -309,7 +309,7 @@ def test_comment_means_what_it_says(root: Path, project: Path) -> None:
 
 
 def test_nothing_changes(root: Path, project: Path) -> None:
-    found = a_review(root, project, [], [])
+    found = a_review(project, project, [], [])
     assert found.nothing
     assert "Nothing changes here against `main`." in as_markdown(page(root, found, []))
     assert "  none in this environment" in as_lines(found)
