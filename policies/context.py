@@ -68,16 +68,16 @@ def catalog(declared: Declared) -> Catalog | None:
     good_teams = tuple(sorted((t for t in teams if isinstance(t, Team)), key=lambda t: t.name))
     good_services = tuple(sorted((s for s in services if isinstance(s, Service)), key=lambda s: s.name))
     complete = len(good_teams) == len(teams) and len(good_services) == len(services)
+    # Of the wrong team, or called otherwise than its file: rules FP009 and FP055 say so.
+    named = all(isinstance(s, Service) and s.name == d.name for s, d in zip(services, declared.services, strict=True))
+    complete = complete and named and {s.team for s in good_services} <= {t.name for t in good_teams}
     return Catalog(organisation, good_teams, good_services) if complete else None
 
 
 def refusal(kind: type[Organisation | Team | Service], body: Mapping[str, Any]) -> str | None:
     """Why a document is no declaration of this kind, with all that is inherited written out; None: it is one."""
     found = _model(kind, body)
-    if isinstance(found, str):
-        return found
-    whole = found.model_dump(by_alias=True, mode="json", exclude_none=True)
-    return next(differences(body, whole), None) if body != whole else None
+    return found if isinstance(found, str) else None
 
 
 def _model(kind: type[Any], body: Mapping[str, Any]) -> Any:
@@ -86,12 +86,14 @@ def _model(kind: type[Any], body: Mapping[str, Any]) -> Any:
 
 @lru_cache(maxsize=8192)
 def _validated(kind: str, text: str) -> Any:
-    """The model, or the first reason why there is none."""
+    """The model, or the first reason why there is none: a value that is wrong, or one that was not written out."""
     try:
-        return _MODELS[kind].model_validate_json(text)
+        found = _MODELS[kind].model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         return f"{'.'.join(str(step) for step in first['loc']) or 'it'}: {first['msg']}"
+    body, whole = json.loads(text), found.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return found if body == whole else next(differences(body, whole), found)
 
 
 @lru_cache(maxsize=16)

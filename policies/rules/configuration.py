@@ -54,6 +54,8 @@ def _declarations(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for service in declared.services:
         if why := refusal(Service, service.body):
             yield breaks(service.manifest, f"holds no whole declaration of {service.name}: {why}")
+        elif (called := service.get("metadata.name")) != service.name:
+            yield breaks(service.manifest, f"holds {called} in {service.name}.yaml")
 
 
 def _programs(found: Platform) -> Iterator[Violation]:
@@ -121,5 +123,6 @@ RULES: Final = (
         kinds=("ConfigMap", "PrometheusRule", "PodMonitor", BINDING, *WORKLOADS, SETTINGS),
         check=_configuration,
         scope="stack",
+        waivable=False,  # where a declaration is none, the rules that compare with it wait for this one
     ),
 )

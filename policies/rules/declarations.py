@@ -149,8 +149,10 @@ def _amount(document: Document, path: str, ceiling: float | None) -> Iterator[Vi
 
 def _sums(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     declared = read(manifests)
+    most = declared.limit("maxMonthlyUsd")
     for team in declared.teams.values():
-        total = sum(s.get("spec.budget.monthlyUsd") or 0 for s in declared.of_team(team.name))
+        budgets = [s.get("spec.budget.monthlyUsd") or 0 for s in declared.of_team(team.name)]
+        total = sum(min(budget, most or budget) for budget in budgets)  # rule FP010 speaks of one that is above
         ceiling = team.get("spec.monthlyUsd") or 0
         if 0 < ceiling < total:  # without any, rule FP010 speaks
             message = f"the services of team {team.name} may spend {total:g} USD a month, its ceiling is {ceiling:g}"
