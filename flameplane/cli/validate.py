@@ -1,5 +1,6 @@
 """`flameplane validate`: every declared file of the project, without a cluster and without Pulumi."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -58,7 +59,38 @@ def pairs(formats: list[str], outputs: list[str]) -> list[tuple[Format, str]]:
     if len(outputs) != len(formats):
         message = f"{len(formats)} formats and {len(outputs)} outputs; give them in pairs, - is standard output"
         raise typer.BadParameter(message, param_hint="--output")
+    places: dict[object, str] = {}
+    for output in outputs:
+        place = _place(output)
+        if place in places:
+            same = "" if places[place] == output else f", which {places[place]} is as well"
+            message = f"two formats go to {output}{same}; give each an output of its own"
+            raise typer.BadParameter(message, param_hint="--output")
+        places[place] = output
     return list(zip(formats, outputs, strict=True))  # type: ignore[arg-type]  # checked against FORMATS above
+
+
+def _place(output: str) -> object:
+    """What tells an output from others, however it is spelt; outputs that cannot be written end here."""
+    if output == "-":
+        return output
+    path = Path(output)
+    try:
+        if not output or path.is_dir():
+            raise typer.BadParameter(f"{output or 'an empty name'} is no file: name one", param_hint="--output")
+        if not path.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {path.parent}", param_hint="--output")
+        if path.exists():
+            if not os.access(path, os.W_OK):
+                raise typer.BadParameter(f"cannot write {output}: Permission denied", param_hint="--output")
+            found = path.stat()
+            return found.st_dev, found.st_ino  # also of a file that has two names
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise typer.BadParameter(f"cannot write into {path.parent}: Permission denied", param_hint="--output")
+        return path.resolve()
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise typer.BadParameter(f"cannot write {output!r}: {reason}", param_hint="--output") from error
 
 
 def write(text: str, output: str) -> None:

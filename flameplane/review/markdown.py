@@ -180,7 +180,7 @@ def _openings(found: Review) -> str:
 def _changes(found: Review) -> str:
     lines: list[str] = []
     for team, items in by_team(found):
-        lines.append(f"**{team}**\n")
+        lines.append(f"**{team}**")
         lines += [f"- {_declared(item)}" for item in items[:_CHANGES]]
         if len(items) > _CHANGES:
             lines.append(f"- … and {len(items) - _CHANGES} more, in the output of the job.")

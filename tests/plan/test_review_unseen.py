@@ -24,7 +24,8 @@ def test_base_that_todays_schemas_refuse(tmp_path: Path) -> None:
     sample.git("commit", "-qam", "Refused")
     sample.replace(SERVICE, "sampleRateHz: 999", "sampleRateHz: 99")
     gateway = "components/gateway.py"
-    sample.replace(gateway, '"type": "ClusterIP"', '"type": "LoadBalancer"')
+    door = 'specs.door(selector, "http", SERVICE_PORT)'
+    sample.replace(gateway, door, f'{{**{door}, "type": "LoadBalancer"}}')
     sample.git("commit", "-qam", "Open it")
     done = sample.plan("--base", "HEAD~1", "--format", "markdown")
     assert done.returncode == 1, done.stderr
