@@ -47,8 +47,8 @@ def _lines(text: Any) -> Sequence[str]:
 def standing_back(
     found: Iterable[Violation], manifests: Sequence[Manifest], rules: Iterable[Rule]
 ) -> Iterator[Violation]:
-    """What was found in objects in which none of ``rules`` finds anything; these are asked only if there is any."""
-    broken = list(found)
+    """What was found in objects in which none of ``rules`` finds an error; these are asked only if there is any."""
+    broken, rules = list(found), [rule for rule in rules if rule.severity == "error"]
     about = {id(v.manifest): v.manifest for v in broken if v.manifest is not None}
     clear = {id(m) for m in unblamed(about.values(), manifests, rules)} if about else set()
     yield from (v for v in broken if v.manifest is None or id(v.manifest) in clear)
@@ -61,5 +61,6 @@ def undisputed(found: Iterable[Violation], services: Iterable[str]) -> list[Viol
 
 
 def missing_said(manifests: Sequence[Manifest], rules: Iterable[Rule]) -> bool:
-    """Whether any of ``rules``, which judge the whole stack, speaks: then what is missing has been said."""
-    return any(True for rule in rules for _ in rule.check(rule.applicable(manifests)))
+    """Whether any of ``rules``, which judge the whole stack, finds an error: then what is missing has been said."""
+    errors = [rule for rule in rules if rule.severity == "error"]
+    return any(True for rule in errors for _ in rule.check(rule.applicable(manifests)))

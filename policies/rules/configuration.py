@@ -35,6 +35,9 @@ def _configuration(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         broken = undisputed(broken, declarations.disputed(manifests))
         if any(BUDGET in v.message for v in broken) and missing_said(manifests, _BUDGETS):
             broken = [v for v in broken if BUDGET not in v.message]
+    if not found and not broken and not missing_said(manifests, declarations.RULES):
+        # Nothing can be compared without them: that is never silent.
+        broken = [Violation(f"the declarations in {SYSTEM_NAMESPACE} do not fit together")]
     yield from standing_back(broken, manifests, _BEFORE)
 
 
@@ -51,6 +54,8 @@ def _declarations(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for team in declared.teams.values():
         if why := refusal(Team, team.body):
             yield breaks(team.manifest, f"holds no whole declaration of team {team.name}: {why}")
+        elif (called := team.get("metadata.name")) != team.name:
+            yield breaks(team.manifest, f"holds the team {called}, not {team.name}")
     for service in declared.services:
         if why := refusal(Service, service.body):
             yield breaks(service.manifest, f"holds no whole declaration of {service.name}: {why}")
