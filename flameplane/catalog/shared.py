@@ -16,6 +16,7 @@ class _Own(NamedTuple):
     why: str
     prod_only: bool = False  # shared among others it would do
     named: bool = False  # the environment's name in it is checked already, in the file that has the wrong one
+    roles: bool = False  # an account, in which the environment's own roles lie
 
 
 _OWN: Final = (
@@ -45,7 +46,15 @@ _OWN: Final = (
         (("cloud", "accountId"),),
         "whoever runs one would hold the keys of the other",
         prod_only=True,
+        roles=True,
     ),
+    _Own("VPC", (("cloud", "vpc", "id"),), "pods of one would pass for pods of the other", prod_only=True),
+    _Own(
+        "database of Grafana",
+        (("correlation", "grafana", "database", "host"), ("correlation", "grafana", "database", "name")),
+        "sessions and dashboards of one would be those of the other",
+    ),
+    _Own("Grafana's URL", (("correlation", "grafana", "url"),), "people would not know which one they see"),
     _Own(
         "payer role",
         (("cloud", "budget", "payerRoleArn"),),
@@ -55,21 +64,35 @@ _OWN: Final = (
 
 
 def apart(environments: Mapping[str, Node], report: Report, only: str | None = None) -> None:
-    """Report what two environments share, at the one that matters less; with ``only``, at that one."""
+    """Report what two environments share, at the one whose it is not, or that matters less; with ``only``, what is
+    shared with that one."""
     for first, second in _pairs(environments):
         if only not in (None, first, second):
             continue
-        at, other = (second, first) if only == second else (first, second)
         for own in _OWN:
-            mine, theirs = (_values(environments[name], own.paths) for name in (at, other))
-            if not mine or mine != theirs or (own.prod_only and "prod" not in (at, other)):
+            mine, theirs = (_values(environments[name], own.paths) for name in (first, second))
+            if not mine or mine != theirs or (own.prod_only and "prod" not in (first, second)):
                 continue
-            if own.named and environment_named(str(mine[0])):
+            named = environment_named(str(mine[0]))
+            if own.named and named:
                 continue
+            owners = [name for name in (first, second) if _owns(environments[name], name, own, named)]
+            if own.roles and len(owners) < 2:
+                continue  # the other one's roles are of another account, which is told there
+            at, other = (second, first) if owners == [first] else (first, second)
             node = environments[at].nearest(own.paths[0])
             place = environments[other].nearest(own.paths[0]).where
             message = f"{mine[0]} is also the {own.what} of {other} ({place}): {own.why}"
             report.add("078", message, node.where, related=(place,))
+
+
+def _owns(tree: Node, name: str, own: _Own, named: list[str]) -> bool:
+    """Whether the value is the environment's by right, as far as it shows: by the name in it, or by the roles."""
+    if own.roles:
+        arns = tree.find(("cloud", "adminRoleArns"))
+        found = arns.data() if arns and isinstance(arns.value, list) else []
+        return all(str(_values(tree, own.paths)[0]) in str(arn) for arn in found)
+    return not named or name in named
 
 
 def _pairs(environments: Mapping[str, Node]) -> Iterator[tuple[str, str]]:

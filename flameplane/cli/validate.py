@@ -79,7 +79,7 @@ def _place(output: str) -> object:
         if not output or path.is_dir():
             raise typer.BadParameter(f"{output or 'an empty name'} is no file: name one", param_hint="--output")
         if not path.parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {path.parent}", param_hint="--output")
+            raise typer.BadParameter(f"cannot write {output}: there is no folder {path.parent}", param_hint="--output")
         if path.exists():
             if not os.access(path, os.W_OK):
                 raise typer.BadParameter(f"cannot write {output}: Permission denied", param_hint="--output")

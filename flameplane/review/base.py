@@ -1,6 +1,7 @@
 """The project as a git ref has it, in a folder of its own. Git is only read: no checkout, no index, no worktree."""
 
 import io
+import re
 import subprocess
 import tarfile
 import tempfile
@@ -47,11 +48,15 @@ def _commit(root: Path, ref: str) -> str:
         _git(root, "rev-parse", "--git-dir")
     except NoBase:
         raise NoBase(f"{root.name} is not in a git repository, so there is no {ref} to compare with") from None
+    if not ref or ref.startswith("-") or re.search(r"[\s\x00-\x1f\x7f]", ref):
+        raise NoBase(f"{ref!r} is no git ref: name a branch, a tag or a commit, as in origin/main")
     try:
         found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     except NoBase:
         if _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
             fix = "this clone is shallow: run `git fetch --unshallow`, or in CI check out with fetch-depth: 0"
+        elif ref == "HEAD":
+            fix = "the repository has no commit yet"
         else:
             remote, _, branch = ref.partition("/")
             fetch = f"git fetch {remote} {branch}" if branch else f"git fetch origin {ref}"

@@ -3,11 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from review_sample import Sample
 
 from flameplane.catalog import load, load_settings
 from flameplane.findings import Finding
 from flameplane.plan.recording import Recording, Resource
+from flameplane.review.base import NoBase, materialised
 from flameplane.review.markdown import Page, as_markdown
 from flameplane.review.objects import object_changes
 from flameplane.review.openings import openings
@@ -81,3 +83,13 @@ def test_the_data_of_a_removed_team_is_looked_at_first(root: Path) -> None:
         "fall back to the default retention, and what is older is deleted"
     ]
     assert openings(object_changes(less, whole, None)) == []
+
+
+@pytest.mark.parametrize("ref", ["", "-x", "--upload-pack=x", "a b", "a\nb", "HEAD:services", "HEAD^{tree}", "nowhere"])
+def test_what_is_no_commit_is_one_message(ref: str, tmp_path: Path) -> None:
+    """Nothing that looks like an option reaches git, or a command that the message offers."""
+    sample = Sample(tmp_path / "platform with blanks")
+    with pytest.raises(NoBase) as error, materialised(sample.folder, ref):
+        pass
+    assert "\n" not in str(error.value)
+    assert ("git fetch" in str(error.value)) == (ref in ("HEAD:services", "HEAD^{tree}", "nowhere"))
