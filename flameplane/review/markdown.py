@@ -4,36 +4,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote
 
 from flameplane.cost import Estimate
-from flameplane.findings import Finding, Location
+from flameplane.findings import Finding
 from flameplane.findings import markdown_cell as md
 from flameplane.plan.summary import Summary
 from flameplane.review.costs import Row, rows
 from flameplane.review.declarations import Declared
-from flameplane.review.fields import ABSENT, GETS, LOSES, FieldChange, shown
 from flameplane.review.objects import ObjectChange
+from flameplane.review.parts import FINDINGS, LINK, address, at, folded, guarded, link, many, rule, table
 from flameplane.review.post import MARKER
 from flameplane.review.redact import Redactor
 from flameplane.review.review import Review
 from flameplane.review.text import by_layer, by_team, counted
-from flameplane.sarif import page_of
 
 LIMIT: Final = 64_000  # characters; GitHub takes 65,536
 _CUT: Final = "\n\n… cut here: the whole plan is in the output of the job, and of `flameplane plan` on your machine.\n"
-_LINK: Final = "\x00"  # stands for the address of the repository until everything else is redacted
-_FINDINGS, _CHANGES, _OPENINGS, _FIELDS = 20, 15, 15, 8  # that are shown of each list
-# What happens to a field whose value is not shown.
-_STATES: Final = {
-    "gets": "gets an entry",
-    "loses": "loses an entry",
-    "added:": "added",
-    "removed, was": "removed",
-    "changed": "changed",
-}
-_CELL: Final = 220  # characters of a cell
-_SIGN: Final = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}
+_CHANGES, _OPENINGS, _FIELDS = 15, 15, 8  # that are shown of each list
 
 
 @dataclass(frozen=True)
@@ -53,8 +40,8 @@ def as_markdown(page: Page) -> str:
     """The comment: at most ``LIMIT`` characters, without secrets, account ids and bucket names."""
     head = "\n\n".join(part for part in _parts(page) if part)
     plan = "\n".join(_plan(page))
-    whole = f"{MARKER}\n{head}\n\n{_folded('The whole plan', plan)}\n" if plan else f"{MARKER}\n{head}\n"
-    whole = page.redactor.text(whole).replace(_LINK, page.source)
+    whole = f"{MARKER}\n{head}\n\n{folded('The whole plan', plan)}\n" if plan else f"{MARKER}\n{head}\n"
+    whole = page.redactor.text(whole).replace(LINK, page.source)
     return whole if len(whole) <= LIMIT else _shortened(whole)
 
 
@@ -109,7 +96,7 @@ def _headline(page: Page) -> str:
         new = sum(1 for f in found.new if not f.waived)
         parts.append(f"{new or 'no'} new finding{'' if new == 1 else 's'}")
     else:
-        parts.append(f"{_many(sum(1 for f in found.uncompared if not f.waived))} of this state, old or new")
+        parts.append(f"{many(sum(1 for f in found.uncompared if not f.waived))} of this state, old or new")
     if found.cost_before and found.cost_after:
         parts.append(f"{found.cost_after.usd - found.cost_before.usd:+.2f} USD a month")
     if found.waivers:
@@ -128,44 +115,16 @@ def _findings(page: Page) -> str:
     parts = []
     if first:
         title = "New findings" if compared else "Findings of this state, not compared" if found else "Findings"
-        parts.append(f"### {title}\n\n{_table(first)}")
+        parts.append(f"### {title}\n\n{table(first)}")
     if found and (before := [f for f in found.before if not f.waived]):
-        parts.append(_folded(f"{_many(len(before))} there before", _table(before)))
+        parts.append(folded(f"{many(len(before))} there before", table(before)))
     if found and found.fixed:
-        lines = "\n".join(f"- {f.id}: {md(f.message)}" for f in found.fixed[:_FINDINGS])
-        parts.append(_folded(f"{_many(len(found.fixed))} fixed", lines))
+        lines = "\n".join(f"- {f.id}: {md(f.message)}" for f in found.fixed[:FINDINGS])
+        parts.append(folded(f"{many(len(found.fixed))} fixed", lines))
     if waived:
-        lines = "\n".join(f"- {_rule(f)}: {md(f.message)}{_at(f)}<br>waived {md(f.waived)}" for f in waived[:_FINDINGS])
-        parts.append(_folded(f"{_many(len(waived))} waived", lines))
+        lines = "\n".join(f"- {rule(f)}: {md(f.message)}{at(f)}<br>waived {md(f.waived)}" for f in waived[:FINDINGS])
+        parts.append(folded(f"{many(len(waived))} waived", lines))
     return "\n\n".join(parts)
-
-
-def _table(findings: Sequence[Finding]) -> str:
-    lines = ["| rule | what | where | fix |", "| --- | --- | --- | --- |"]
-    for f in findings[:_FINDINGS]:
-        where = _link(f.location) if f.location else md(f.subject.rpartition("::")[2])
-        fix = md(_brief(f.fix))
-        lines.append(f"| {_SIGN[f.severity]} {_rule(f)} | {md(_brief(f.message))} | {where} | {fix} |")
-    if len(findings) > _FINDINGS:
-        lines.append(f"\n… and {len(findings) - _FINDINGS} more, in the output of the job.")
-    return "\n".join(lines)
-
-
-def _many(count: int) -> str:
-    return f"{count} finding{'' if count == 1 else 's'}"
-
-
-def _brief(text: str) -> str:
-    """The first sentences that fit into a cell; the whole text is in the output of the job."""
-    text = " ".join(text.split())
-    if len(text) <= _CELL:
-        return text
-    end = text.rfind(". ", 0, _CELL)
-    return text[: end + 1] if end > 0 else f"{text[: text.rfind(' ', 0, _CELL)]} …"
-
-
-def _rule(finding: Finding) -> str:
-    return f"[{finding.id}]({_LINK}/{page_of(finding.id)})"
 
 
 def _openings(found: Review) -> str:
@@ -192,11 +151,11 @@ def _changes(found: Review) -> str:
 
 def _declared(item: Declared) -> str:
     if item.kind == "settings" and item.field is not None:
-        text = f"{item.name}: {_guarded(item.field)}"
+        text = f"{item.name}: {guarded(item.field)}"
     else:
         text = md(item.words.replace(" -> ", " → "))
     mark = " — **retention**" if item.field and "retention" in item.field.path else ""
-    return f"{text}{mark}{f' · {_link(item.where)}' if item.where else ''}"
+    return f"{text}{mark}{f' · {link(item.where)}' if item.where else ''}"
 
 
 def _waivers(found: Review) -> str:
@@ -207,10 +166,10 @@ def _waivers(found: Review) -> str:
         "| | rule | target | until | owner, approver | why |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for w in found.waivers[:_FINDINGS]:
+    for w in found.waivers[:FINDINGS]:
         d = w.details
         who = f"{md(d.get('owner', '–'))}, {md(d.get('approver', '–'))}"
-        state = f"[{w.state}]({_address(w.where)})" if w.where else w.state
+        state = f"[{w.state}]({address(w.where)})" if w.where else w.state
         cells = (
             state,
             w.rule,
@@ -230,7 +189,7 @@ def _cost(page: Page) -> str:
     table = rows(page.cost, before)
     listed = [row for row in table if row.name == "platform" or row.changes]
     lines = ["### Cost, a first estimate\n", "| | USD a month | stored GB |", "| --- | ---: | ---: |"]
-    lines += [_cost_row(row) for row in listed[: _FINDINGS + 1]]
+    lines += [_cost_row(row) for row in listed[: FINDINGS + 1]]
     if before is None or len(listed) == 1:
         lines = lines[:4]
     lines += ["", f"<sub>{md('; '.join(page.cost.assumptions))}.</sub>"]
@@ -259,37 +218,6 @@ def _object(change: ObjectChange) -> Iterator[str]:
     team = f" ({change.team})" if change.team else ""
     yield f"- {change.state} {md(change.title)}{team}"
     for field in change.fields[:_FIELDS]:
-        yield f"  - {_guarded(field)}"
+        yield f"  - {guarded(field)}"
     if len(change.fields) > _FIELDS:
         yield f"  - and {len(change.fields) - _FIELDS} more fields"
-
-
-def _guarded(change: FieldChange) -> str:
-    """A field of an object or a setting: its values only if the allow-list lets all of them through."""
-    key = next((str(s) for s in reversed(change.path) if isinstance(s, str) and s not in (GETS, LOSES)), "")
-    values = [value for value in (change.before, change.after) if value is not ABSENT]
-    if not all(Redactor.may_show(value, key) for value in values):
-        return f"{_code(change.field)} {_STATES[change.state]}"
-    if len(values) == 1:
-        return f"{_code(change.field)} {change.state} {md(shown(values[0]))}"
-    return f"{_code(change.field)} {md(shown(change.before))} → {md(shown(change.after))}"
-
-
-def _code(text: str) -> str:
-    return "`" + " ".join(text.split()).replace("`", "'") + "`"
-
-
-def _link(at: Location) -> str:
-    return f"[{md(f'{at.file}:{at.line}')}]({_address(at)})"
-
-
-def _at(finding: Finding) -> str:
-    return f" · {_link(finding.location)}" if finding.location else ""
-
-
-def _address(at: Location) -> str:
-    return f"{_LINK}/{quote(at.file)}#L{at.line}"
-
-
-def _folded(title: str, text: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
