@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from flameplane.cli.root import project
 from flameplane.findings import format_findings
-from flameplane.project import NoProject, find_root
 
 
 def register(app: typer.Typer) -> None:
@@ -20,10 +20,7 @@ def codeowners(
     """Print CODEOWNERS, or --check or --write it."""
     if check and write:
         raise typer.BadParameter("give one of --check and --write")
-    try:
-        root = find_root()
-    except NoProject as error:
-        raise typer.BadParameter(str(error)) from error
+    root = project()
     from flameplane.catalog import load  # noqa: PLC0415
     from flameplane.codeowners import FILE  # noqa: PLC0415
     from flameplane.codeowners import check as differences  # noqa: PLC0415

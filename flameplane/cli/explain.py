@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flameplane.cli import complete
-from flameplane.findings import Location, format_findings
-from flameplane.project import NoProject, find_root
+from flameplane.cli.root import declared, project
+from flameplane.findings import Location
 
 if TYPE_CHECKING:
     from flameplane.catalog.explain import Bound
@@ -28,24 +28,17 @@ def explain(
     """Show every effective value of a service, the line it came from, and the organisation's limits on it."""
     if fmt not in FORMATS:
         raise typer.BadParameter(f"unknown format {fmt}; one of {', '.join(FORMATS)}", param_hint="--format")
-    try:
-        root = find_root()
-    except NoProject as error:
-        raise typer.BadParameter(str(error)) from error
-    from flameplane.catalog import load  # noqa: PLC0415
+    root = project()
     from flameplane.catalog.explain import explain as effective_values  # noqa: PLC0415
     from flameplane.catalog.suggest import closest  # noqa: PLC0415
 
-    loaded = load(root)
-    if loaded.catalog is None:
-        typer.echo(format_findings(loaded.findings, "text", root), err=True, nl=False)
-        raise typer.Exit(1)
-    known = {s.name: s for s in loaded.catalog.services}
+    loaded, catalog = declared(root)
+    known = {s.name: s for s in catalog.services}
     if service not in known:
         guess = closest(service, known)
         hint = f"did you mean {guess}?" if guess else f"declared are {', '.join(known)}"
         raise typer.BadParameter(f"there is no service {service}; {hint}", param_hint="SERVICE")
-    values = effective_values(known[service], loaded.sources, loaded.catalog)
+    values = effective_values(known[service], loaded.sources, catalog)
     if fmt == "json":
         document = {"service": service, "values": [asdict(value) for value in values]}
         typer.echo(json.dumps(document, indent=2))  # in ASCII: no character of a value steers the terminal

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flameplane.project import NoProject, find_root
+from flameplane.cli.root import project
 from schemas.images import ImagesLock, read_lock
 
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # OCI distribution specification
@@ -54,10 +54,7 @@ def lock(
 
 def _current() -> tuple[Path, ImagesLock]:
     """images.lock of the project around the working folder; what is wrong with it ends the command."""
-    try:
-        root = find_root()
-    except NoProject as error:
-        raise typer.BadParameter(str(error)) from error
+    root = project()
     from flameplane.catalog.project import LOCK, check_lock  # noqa: PLC0415
     from flameplane.findings import format_findings  # noqa: PLC0415
 

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from flameplane.cli.root import project
 from flameplane.local.choice import Choice
-from flameplane.project import NoProject, find_root
 
 OK, FINDINGS, FAILURE = 0, 1, 3
 
@@ -130,9 +130,6 @@ def _run(work: Callable[[Path], bool], after_interrupt: str) -> None:
 
 def _root() -> Path:
     """The project. Its `local` package, which is not installed with ours, is importable afterwards."""
-    try:
-        root = find_root()
-    except NoProject as error:
-        raise typer.BadParameter(str(error)) from error
+    root = project()
     sys.path.insert(0, str(root))
     return root

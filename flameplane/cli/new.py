@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from flameplane.cli import complete
-from flameplane.project import NoProject, find_root
+from flameplane.cli.root import declared, project
 from schemas.allowed import LANGUAGES
 from schemas.base import FORMS, NAME
 
@@ -44,21 +44,13 @@ def new(
 
     On a terminal it asks for what the flags leave out. It never replaces a file.
     """
-    try:
-        root = find_root()
-    except NoProject as error:
-        raise typer.BadParameter(str(error)) from error
-    from flameplane.catalog import load, scaffold  # noqa: PLC0415
-    from flameplane.findings import format_findings  # noqa: PLC0415
+    root = project()
+    from flameplane.catalog import scaffold  # noqa: PLC0415
 
-    loaded = load(root)
-    if loaded.catalog is None:
-        typer.echo(format_findings(loaded.findings, "text", root), err=True, nl=False)
-        typer.echo("nothing was written: correct what is declared first", err=True)
-        raise typer.Exit(1)
-    known = [t.name for t in loaded.catalog.teams]
-    host = loaded.catalog.organisation.spec.repository_hosts[0]
-    organisation = loaded.catalog.organisation.metadata.name
+    _, catalog = declared(root, "nothing was written: correct what is declared first")
+    known = [t.name for t in catalog.teams]
+    host = catalog.organisation.spec.repository_hosts[0]
+    organisation = catalog.organisation.metadata.name
     given = {"team": team, "name": name, "language": language, "namespace": namespace, "repository": repository}
     ask = _Questions(given | {"selector": selector or None})
     team = ask("team", "Team", one_of(known, "team"))

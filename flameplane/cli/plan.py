@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from flameplane.cli import complete
+from flameplane.cli.root import project
 from flameplane.cli.validate import pairs, write
 from flameplane.findings import Finding, format_findings, in_order
-from flameplane.project import NoProject, find_root
 
 if TYPE_CHECKING:
     from flameplane.catalog import Loaded, Sources
@@ -132,10 +132,7 @@ def _materialised(root: Path, ref: str | None) -> "Iterator[Base | None]":
 
 def project_root(stack: str, services: Path | None) -> Path:
     """The project around the working folder; wrong options end here."""
-    try:
-        root = find_root()
-    except NoProject as error:
-        raise typer.BadParameter(str(error)) from error
+    root = project()
     from flameplane.catalog import stacks  # noqa: PLC0415
     from flameplane.catalog.suggest import closest  # noqa: PLC0415
 

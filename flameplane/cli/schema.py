@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flameplane.project import NoProject, find_root
+from flameplane.cli.root import project
 
 _KINDS = ("service", "team", "organisation", "settings")
 
@@ -32,7 +32,7 @@ def schema(
     if not (check or write):
         typer.echo(generate(kind or "service"), nl=False)
         return
-    root = _root()
+    root = project()
     wanted = {f"schemas/{file_name(name)}": generate(name) for name in ([kind] if kind else _KINDS)}
     if kind is None:
         wanted |= _pages(root)
@@ -45,13 +45,6 @@ def schema(
     if differing and check:
         typer.echo("fix: flameplane schema --write; once a version is released, make a new one instead", err=True)
         raise typer.Exit(1)
-
-
-def _root() -> Path:
-    try:
-        return find_root()
-    except NoProject as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def _pages(root: Path) -> dict[str, str]:
