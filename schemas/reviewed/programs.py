@@ -1,0 +1,223 @@
+"""What runs in the platform's namespaces, program by program: with what it is started, and what keeps it up.
+
+Arguments, variables and mounts are whole: any other one was not reviewed. Values in braces are the settings'
+(`schemas.settings.Settings`). Replicas and sizes are those that the environment or services/ ask for, at least the
+smallest that work.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, AGENT_UID, BACKEND_NAMESPACE, SYSTEM_NAMESPACE
+from schemas.reviewed.program_forms import (
+    ELSEWHERE,
+    HOST,
+    Program,
+    Workload,
+    from_field,
+    from_secret,
+    http,
+    rolling,
+    spread,
+    tcp,
+)
+from schemas.reviewed.programs_backend import backend
+from schemas.settings import Settings
+
+GATEWAY_URL: Final = f"http://gateway.{ACCESS_NAMESPACE}.svc:4040"
+TOKEN: Final = "/var/run/secrets/flameplane"  # noqa: S105  a folder
+API_TOKEN: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105  a folder
+Key = tuple[str, str]  # namespace and name
+
+
+def workloads(settings: Settings, teams: tuple[str, ...], services: int) -> dict[Key, Workload]:
+    """All that an environment runs, by namespace and name. ``services``: how many are declared."""
+    found = {(AGENT_NAMESPACE, "flameplane-node"): _agent(settings), (ACCESS_NAMESPACE, "gateway"): _gateway(settings)}
+    if settings.correlation.grafana.mode == "own":
+        found[(ACCESS_NAMESPACE, "grafana")] = _grafana(settings.correlation.grafana)
+    if settings.regression.egress_hosts:
+        found[(SYSTEM_NAMESPACE, "egress-proxy")] = _EGRESS_PROXY
+    found |= {(SYSTEM_NAMESPACE, f"flameplane-{job.name}"): _job(job, settings, teams) for job in JOBS}
+    return found | {(BACKEND_NAMESPACE, name): w for name, w in backend(settings, services).items()}
+
+
+def _agent(settings: Settings) -> Workload:
+    mounts = {"config": "/etc/flameplane", "api-token": API_TOKEN, "gateway-token": TOKEN}
+    told = ("--services=/etc/flameplane/services.json", f"--gateway={GATEWAY_URL}", f"--gateway-token={TOKEN}/token")
+    where = {"NODE_NAME": from_field("spec.nodeName"), "POD_NAME": from_field("metadata.name")}
+
+    def node_program(image: str, arguments: tuple[str, ...], port: str, **more: Any) -> Program:
+        ready, alive = http("/ready", port), http("/healthz", port, 30)
+        return Program(image=image, arguments=arguments, environment=where, ready=ready, alive=alive, **more)
+
+    agent = node_program(
+        "agent",
+        ("agent", "--pins=/bpf", *told, "--metrics=:4041"),
+        "metrics",
+        size=("20m", "64Mi", "500m", "128Mi"),
+        ports={"metrics": 4041},
+        mounts={"pins": "/bpf", **mounts},
+    )
+    receiver = node_program(
+        "receiver",
+        ("--listen=:4040", *told, "--metrics=:4042"),
+        "rx-metrics",
+        size=("10m", "32Mi", "250m", "64Mi"),
+        ports={"http": 4040, "rx-metrics": 4042},
+        mounts=mounts,
+    )
+    loader = Program(
+        image="agent",
+        arguments=("loader", "--pins=/bpf", "--seccomp-profile=/seccomp/agent.json", f"--gid={AGENT_UID}"),
+        size=("10m", "64Mi", "500m", "192Mi"),
+        mounts={"pins": "/bpf", "seccomp": "/seccomp"},
+    )
+    # Fargate's nodes run no DaemonSet.
+    fargate = {"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]}
+    term = {"nodeSelectorTerms": [{"matchExpressions": [fargate]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}}
+    return Workload(
+        "DaemonSet",
+        {"agent": agent, "receiver": receiver},
+        {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": "10%"}}},
+        {"terminationGracePeriodSeconds": 30, "affinity": affinity},
+        {"loader": loader},
+        budget=False,
+    )
+
+
+def _gateway(settings: Settings) -> Workload:
+    certificate = {"backend-tls": "/etc/flameplane/backend-tls"} if settings.backend.tls else {}
+    gateway = Program(
+        image="gateway",
+        arguments=(
+            *("--listen=:4040", "--metrics=:4041", "--config=/etc/flameplane/gateway/gateway.yaml"),
+            *("--ci-gate=/etc/flameplane/ci-gate", "--audit=/var/lib/flameplane/audit"),
+        ),
+        size=("100m", "128Mi", "1", "512Mi"),
+        environment={"POD_NAME": from_field("metadata.name"), "POD_NAMESPACE": from_field("metadata.namespace")},
+        ports={"http": 4040, "metrics": 4041},
+        mounts={
+            "config": "/etc/flameplane/gateway",
+            "ci-gate": "/etc/flameplane/ci-gate",
+            "api-token": API_TOKEN,
+            "audit": "/var/lib/flameplane/audit",
+            **certificate,
+        },
+        ready=http("/ready", "metrics"),
+        alive=http("/healthz", "metrics", 30),
+    )
+    return Workload(
+        "Deployment",
+        {"gateway": gateway},
+        {"replicas": settings.access.replicas, "strategy": rolling()},
+        {"terminationGracePeriodSeconds": 60, "topologySpreadConstraints": spread("gateway", HOST)},
+    )
+
+
+def _grafana(grafana: Any) -> Workload:
+    home, provisioning = "/usr/share/grafana", "/etc/flameplane/grafana/provisioning"
+    program = Program(
+        image="grafana",
+        command=(f"{home}/bin/grafana",),  # not the image's start script, which installs plugins from the internet
+        arguments=("server", f"--homepath={home}"),
+        size=("100m", "256Mi", "1", "512Mi"),
+        environment=ELSEWHERE,
+        ports={"http": 3000},
+        mounts={
+            "datasources": f"{provisioning}/datasources",
+            "providers": f"{provisioning}/dashboards",
+            "dashboards": "/etc/flameplane/grafana/dashboards",
+            "secret": "/etc/flameplane/grafana/secret",
+            "data": "/var/lib/grafana",
+            "tmp": "/tmp",  # noqa: S108
+        },
+        ready=http("/api/health", "http"),
+        alive=http("/api/health", "http", 30),
+    )
+    strategy = {"type": "Recreate"} if grafana.storage else rolling()  # a volume is mounted by one pod
+    return Workload(
+        "Deployment",
+        {"grafana": program},
+        {"replicas": grafana.replicas, "strategy": strategy},
+        {"terminationGracePeriodSeconds": 30, "topologySpreadConstraints": spread("grafana", HOST)},
+    )
+
+
+_EGRESS_PROXY: Final = Workload(
+    "Deployment",
+    {
+        "egress-proxy": Program(
+            image="egress-proxy",
+            command=("/usr/sbin/squid",),
+            arguments=("-N", "-d", "1", "-f", "/etc/flameplane/egress-proxy/squid.conf"),
+            size=("20m", "64Mi", "500m", "128Mi"),
+            ports={"proxy": 3128},
+            mounts={"config": "/etc/flameplane/egress-proxy"},
+            ready=tcp("proxy"),
+            alive=tcp("proxy", 30),
+        )
+    },
+    {"replicas": 2, "strategy": rolling()},
+    {"terminationGracePeriodSeconds": 30, "topologySpreadConstraints": spread("egress-proxy", HOST)},
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: what it is told beside catalog and gateway, when it runs (UTC), and how long it may be late and take."""
+
+    name: str
+    arguments: tuple[str, ...]
+    schedule: str
+    late_seconds: int
+    deadline_seconds: int
+    memory: str
+
+
+PROMETHEUS: Final = "--prometheus={correlation.prometheus_url}"
+JOBS: Final = (
+    # What is merged later than 24 h after its hour is never found again.
+    Job("downsample", ("downsample", "--longterm-suffix=-longterm"), "7 * * * *", 1800, 3000, "512Mi"),
+    Job("drift", ("drift", PROMETHEUS), "*/15 * * * *", 300, 600, "512Mi"),
+    Job("cost-report", ("cost-report", PROMETHEUS), "20 5 * * *", 21600, 1800, "256Mi"),
+)
+
+
+def _job(job: Job, settings: Settings, teams: tuple[str, ...]) -> Workload:
+    environment: dict[str, Any] = {}
+    if job.name == "drift":
+        if settings.regression.egress_hosts:
+            environment["HTTPS_PROXY"] = f"http://egress-proxy.{SYSTEM_NAMESPACE}.svc:3128"
+            environment["NO_PROXY"] = ".svc,.svc.cluster.local"
+        secret = from_secret(settings.regression.slack_secret, "token", optional=True)
+        environment["FLAMEPLANE_SLACK_TOKEN"] = secret
+    folder = "/etc/flameplane/catalog"
+    program = Program(
+        image="jobs",
+        arguments=(
+            *(argument.format(correlation=settings.correlation) for argument in job.arguments),
+            *(f"--catalog={folder}", f"--gateway={GATEWAY_URL}", f"--gateway-token={TOKEN}/token"),
+        ),
+        size=("100m", job.memory, "1", job.memory),
+        environment=environment,
+        mounts={
+            **{f"catalog-{name}": f"{folder}/{name}" for name in ("organisation", *teams)},
+            "gateway-token": TOKEN,
+            "tmp": "/tmp",  # noqa: S108
+        },
+    )
+    schedule = {"schedule": job.schedule, "timeZone": "Etc/UTC", "concurrencyPolicy": "Forbid"}
+    history = {"successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 3}
+    return Workload(
+        "CronJob",
+        {"job": program},
+        {
+            **schedule,
+            **history,
+            "startingDeadlineSeconds": job.late_seconds,
+            "jobTemplate": {"spec": {"activeDeadlineSeconds": job.deadline_seconds, "backoffLimit": 1}},
+        },
+        {"restartPolicy": "Never"},
+        budget=False,
+    )
