@@ -32,6 +32,8 @@ _ENCODINGS = (  # longer marks first: that of UTF-32 starts with that of UTF-16
 )
 # Blanks that are none to YAML, where it needs one: in the indentation, behind a colon or a hyphen.
 _BLANK = re.compile("^ *(?:- +)*(?:[\\w./:\"'-]*[:-])?([\xa0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff])")
+# A key and its value without the colon, or without the blank behind it.
+_NO_COLON = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z][\w./-]*)(:(?=[^\s/])| +(?=[^\s:])|$)(?P<value>[^:]*)")
 # What may stand behind a closing quote in its line.
 _AFTER_QUOTE = re.compile(r"\s*([,\]}:]|$)|\s+#")
 _HINTS = (
@@ -107,6 +109,23 @@ def open_quote(scalar: Any, name: str) -> tuple[str, Location, str]:
     return message, at, "Close the quote in its own line."
 
 
+def _without_colon(lines: list[str], line: int) -> tuple[int, int, str, str] | None:
+    """Line, indentation, key and value of ``key value`` or ``key:value`` among keys of a map.
+
+    The parser takes it for the start of a longer text and stumbles over the next key: only its line and the one before
+    are looked at, and only if the line above or below it holds a key in the same column.
+    """
+    for number in (line - 1, line):
+        found = _NO_COLON.fullmatch(lines[number - 1].partition(" #")[0].rstrip()) if 0 < number <= len(lines) else None
+        if not found:
+            continue
+        indent = len(found["indent"])
+        beside = [lines[i] for i in (number - 2, number) if 0 <= i < len(lines)]
+        if any(re.match(rf" {{{indent}}}[\w./\"'-]+:( |$)", other) for other in beside):
+            return number, indent, found["key"], (found["value"] or "").strip()
+    return None
+
+
 def syntax_error(error: yaml.MarkedYAMLError, text: str, name: str, report: Report) -> None:
     at_end = error.problem == "found unexpected end of stream"  # then only the start of the quote tells anything
     mark = (error.context_mark if at_end else None) or error.problem_mark or error.context_mark
@@ -124,6 +143,12 @@ def syntax_error(error: yaml.MarkedYAMLError, text: str, name: str, report: Repo
     if unclosed := next((token for token in _scalars(text) if runs_on(token, lines)), None):
         message, at, fix = open_quote(unclosed, name)
         report.add("002", message, at, fix=fix)
+        return
+    if slip := _without_colon(lines, line):
+        number, indent, key, value = slip
+        at = Location(name, number, indent + 1, indent + 1 + len(key))
+        fix = f"Write {key}: {value}".rstrip()
+        report.add("002", f"not valid YAML: {key} is followed by no colon and blank", at, fix=fix)
         return
     problem = error.problem or "syntax error"
     fix = next((hint for part, hint in _HINTS if part in problem), "")
