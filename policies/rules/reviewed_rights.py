@@ -3,20 +3,30 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from policies import volumes
 from policies.backstop import unblamed
 from policies.cloud import POD_IDENTITY
 from policies.objects import WORKLOADS, at, breaks, items, label, name, namespace, pod, texts
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
-from policies.rules import access
+from policies.rules import access, agent, images, limits, secrets, workloads
 from policies.rules.access import BINDINGS, RBAC_GROUP, ROLES
 from schemas.allowed import NAMESPACES, OBJECT_LABELS
 from schemas.reviewed import rights as reviewed
+from schemas.reviewed import volumes as reviewed_volumes
 from schemas.reviewed.network import PROGRAMS
 from schemas.reviewed.rights import Granted, Holder, Right
+from schemas.reviewed.volumes import Volumes
 
 # It names what is bad anywhere; where it speaks, this rule does not.
 SPECIFIC: Final = tuple(rule for rule in access.RULES if rule.id == "FP017")
+# Of pods, the same.
+ABOUT_PODS: Final = tuple(
+    rule
+    for module in (access, agent, images, limits, secrets, workloads)
+    for rule in module.RULES
+    if rule.scope == "object" and rule.id != "FP017" and set(WORKLOADS) & set(rule.kinds)
+)
 ROLE_KEYS: Final = ("apiVersion", "kind", "metadata", "rules")
 BINDING_KEYS: Final = ("apiVersion", "kind", "metadata", "roleRef", "subjects")
 RULE_KEYS: Final = ("apiGroups", "resources", "verbs", "resourceNames")
@@ -35,8 +45,10 @@ def _rights(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             continue
         yield from _surroundings(manifest)
         yield from _role(manifest, granted) if manifest.get("kind") in ROLES else _binding(manifest, granted)
-    if any(m.get("kind") == SETTINGS and at(m, "spec", "environment") for m in manifests):
+    settings = next((m["spec"] for m in manifests if m.get("kind") == SETTINGS and at(m, "spec", "environment")), None)
+    if settings is not None:
         yield from _missing(manifests)
+        yield from _mounted(manifests, reviewed_volumes.volumes(settings))
 
 
 def _is_ours(manifest: Manifest) -> bool:
@@ -133,14 +145,23 @@ def _missing(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield breaks(workload, f"runs as the service account {holder}, which is not declared: no pod would start")
 
 
+def _mounted(manifests: Sequence[Manifest], table: Mapping[str, Volumes]) -> Iterator[Violation]:
+    """What is mounted is read, whatever the API server would say."""
+    known = [m for m in manifests if m.get("kind") in WORKLOADS and f"{namespace(m)}/{name(m)}" in table]
+    for workload in unblamed(known, known, ABOUT_PODS):
+        program = f"{namespace(workload)}/{name(workload)}"
+        yield from volumes.unlike(workload, program, table[program])
+
+
 RULES: Final = (
     Rule(
         id="FP049",
         name="reviewed-rights",
         why="A right that nobody looked at is the one that leads past the gateway: to make pods, to change the guards, "
-        "to read what others hold.",
+        "to read what others hold. A Secret that is mounted is read, too.",
         remediation="Give with `allow` and `allow_everywhere` of components/base.py exactly what "
-        "schemas/reviewed/rights.py lists; a right that is needed is added there first, with its reason.",
+        "schemas/reviewed/rights.py lists, and mount what schemas/reviewed/volumes.py lists; what is needed is added "
+        "there first, with its reason.",
         kinds=(*ROLES, *BINDINGS, "ServiceAccount", *WORKLOADS, POD_IDENTITY, SETTINGS),
         check=_rights,
         scope="stack",
