@@ -33,6 +33,8 @@ def in_files(manifest: Manifest, wanted: Files) -> Iterator[Violation]:
         else:
             parsed = documents({"data": {key: data[key]}}).get(key)
             yield from (breaks(manifest, f"{how} (in {key})") for how in differences(parsed, document))
+    if manifest.get("immutable"):
+        yield breaks(manifest, "is immutable: no later change of the declarations would reach it")
     for field in ("data", "binaryData"):
         for key, value in (manifest.get(field) or {}).items():
             if field != "data" or key not in wanted:

@@ -16,7 +16,7 @@ _BEFORE: Final = (
     *(*retention.RULES, *tenants.RULES, *transport.RULES, *outside.RULES, *secrets.RULES),
     *(*metastore.RULES, *durability.RULES, *limits.RULES),
 )
-_MISSING: Final = ("lacks config.yaml", "lacks overrides.yaml", "lacks overrides;")
+_MISSING: Final = ("lacks config.yaml", "lacks overrides.yaml", "lacks overrides;", "has a document")
 
 
 def _backend(manifests: Sequence[Manifest]) -> Iterator[Violation]:

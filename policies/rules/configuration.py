@@ -28,6 +28,8 @@ _BEFORE: Final = (
 
 def _configuration(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     if environment(manifests) is None:
+        if any(at(m, "spec", "environment") for m in manifests if m.get("kind") == SETTINGS):
+            yield Violation("the settings of the environment are refused (flameplane validate): nothing is compared")
         return
     found = platform(manifests)
     broken = [*_declarations(manifests), *(_programs(found) if found else ()), *(_alerts(found) if found else ())]
