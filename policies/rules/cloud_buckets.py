@@ -4,10 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from policies.cloud import (
+    ALIAS,
     BUCKET,
     BUCKET_POLICY,
+    ENCRYPTION,
     KEY,
     KEY_POLICY,
+    LIFECYCLE,
     OBJECT_LOCK,
     OWNERSHIP,
     PUBLIC_ACCESS,
@@ -27,6 +30,8 @@ from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import CLOUD_SERVICES
 
 PUBLIC_FIELDS: Final = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+# What a bucket is by: it goes as the bucket does, or the bucket is another one without it.
+COMPANIONS: Final = (BUCKET_POLICY, PUBLIC_ACCESS, OWNERSHIP, ENCRYPTION, LIFECYCLE, VERSIONING, OBJECT_LOCK)
 OWNER: Final = "BucketOwnerEnforced"  # switches ACLs off
 NAMED_ROLES: Final = ("adminRoleArns", "auditorRoleArns", "breakGlassRoleArns")
 
@@ -181,7 +186,7 @@ RULES: Final = (
         name="kept-on-destroy",
         why="A bucket or a key that goes with its stack takes every profile and every audit record along.",
         remediation="Give buckets, their companions and keys `protect` and `retain_on_delete`; never force_destroy.",
-        kinds=(BUCKET, BUCKET_POLICY, PUBLIC_ACCESS, KEY),
+        kinds=(BUCKET, *COMPANIONS, KEY, ALIAS),
         check=_kept,
     ),
 )

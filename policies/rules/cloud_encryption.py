@@ -28,6 +28,8 @@ ROTATION_DAYS: Final = 365
 DELETION_DAYS: Final = 30  # the longest that AWS waits, and the time in which a mistake can be noticed
 # What a role may do with a key only if the key's policy names it.
 KEY_USE: Final = ("kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:CreateGrant", "kms:PutKeyPolicy")
+# Reading and writing by a key, in any of its forms.
+USES: Final = ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncrypt")
 # Nobody needs these for the platform: a grant hands the use of the key on, past its policy.
 NEVER: Final = (
     "kms:CreateGrant",
@@ -117,6 +119,7 @@ def _keys(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 
 
 def _use(cloud: Cloud, key: Manifest) -> Iterator[Violation]:
+    """Who may do what with a key; whoever administers one cannot read by it (separation of duties)."""
     text = json.dumps({"Statement": [s for s in statements(policy(key)) if not turned(s)]})
     for statement in statements(text):
         actions = listed(statement.get("Action")) or ["kms:*"]  # NotAction: nearly all of them
@@ -124,11 +127,19 @@ def _use(cloud: Cloud, key: Manifest) -> Iterator[Violation]:
             yield breaks(key, f"allows {wild[0]} in statement {statement.get('Sid', '?')}: name the actions")
         elif statement.get("Effect") == "Allow" and (never := [n for n in NEVER if any(like(a, n) for a in actions)]):
             yield breaks(key, f"allows {never[0]} in statement {statement.get('Sid', '?')}: nobody needs it")
+        elif statement.get("Effect") == "Allow" and (use := _both(actions)):
+            yield breaks(key, f"lets who administers the key do {use} in statement {statement.get('Sid', '?')}")
     through_s3 = {"kms:viaservice": f"s3.{cloud.said('cloud.region')}.amazonaws.com"}
     for action in KEY_USE:
         if answer(text, cloud.request(action, "*", through_s3)) == "allow":
             yield breaks(key, f"lets any role of the account do {action}: name the roles that need it")
     yield from _beside_s3(cloud, key, text)
+
+
+def _both(actions: Sequence[str]) -> str:
+    """What uses the key among actions by which it is administered."""
+    administered = any(like(a, "kms:PutKeyPolicy") for a in actions)
+    return next((a for a in actions if administered and a.startswith(USES)), "")
 
 
 def _beside_s3(cloud: Cloud, key: Manifest, text: str) -> Iterator[Violation]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from policies.cloud import BUCKET, LIFECYCLE, VERSIONING, Cloud, breaks, clouds
-from policies.declared import read
+from policies.declared import LONGTERM, read
 from policies.objects import at, items
 from policies.pyroscope import config_files, days, override_files, retention
 from policies.resources import SETTINGS
@@ -21,12 +21,13 @@ UPLOAD_DAYS: Final = 7
 EXPIRING: Final = ("blocks/", "segments/", "dlq/", "query-diagnostics/", "async-queries/")
 # Read within milliseconds; from GLACIER and DEEP_ARCHIVE a query would wait for hours.
 CLASSES: Final = ("STANDARD_IA", "GLACIER_IR")
+_Rules = Sequence[Mapping[str, Any]]
 COLDER_AFTER_DAYS: Final = 30  # S3's own minimum for STANDARD_IA
 
 
 def _lifecycle(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
-        most = longest(manifests)
+        kept = longest(manifests)
         for bucket in cloud.buckets:
             configurations = cloud.companions(LIFECYCLE, bucket)
             if not configurations:
@@ -35,25 +36,48 @@ def _lifecycle(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 )
             for configuration in configurations:
                 rules = [r for r in items(at(configuration, "spec", "rules")) if r.get("status") == "Enabled"]
-                for how in _judged(cloud, bucket, rules, most):
+                for how in _judged(cloud, bucket, rules, kept):
                     yield breaks(configuration, how)
 
 
-def longest(manifests: Sequence[Manifest]) -> float:
-    """The longest retention, in days, that anything in the stack asks for."""
-    declared = read(manifests)
-    found = [t.get(f"spec.retention.{key}") for t in declared.teams.values() for key in ("fineDays", "downsampledDays")]
-    for file in override_files(manifests):
-        found += [
-            days(str((of or {}).get("retention_period") or "0")) for of in (file.body.get("overrides") or {}).values()
-        ]
-    found += [days(retention(file)) for file in config_files(manifests)]
+def longest(manifests: Sequence[Manifest]) -> tuple[float, float]:
+    """The longest retention, in days, that anything in the stack asks for: what surely has to be kept, and what may be.
+
+    They are one unless rule FP004 says that a retention is wrong: nobody knows then which one was meant.
+    """
+    declared, kept = read(manifests), _overrides(manifests)
+    floor, ceiling = (declared.limit(limit) or 0 for limit in ("minFineDays", "maxDownsampledDays"))
+    sure: list[float] = []
+    doubtful: list[float] = []
+    for team in declared.teams.values():
+        for path, tenant in (("fineDays", team.name), ("downsampledDays", f"{team.name}{LONGTERM}")):
+            said, done = team.get(f"spec.retention.{path}"), kept.pop(tenant, None)
+            days_said = [d for d in (said, done) if isinstance(d, int | float)]
+            agreed = days_said and len(set(days_said)) == 1 and floor <= days_said[0] <= (ceiling or days_said[0])
+            (sure if agreed and _promised(days_said[0]) else doubtful).extend(days_said)
+    others = [*kept.values(), *(days(retention(file)) for file in config_files(manifests))]
     if not declared.teams:  # the first one may ask for that much
-        found.append(declared.limit("maxDownsampledDays"))
-    return max([float(d) for d in found if d], default=float(RETENTION_DAYS[1]))
+        others.append(declared.limit("maxDownsampledDays"))
+    for one in (d for d in others if d):
+        (sure if _promised(one) else doubtful).append(one)
+    most = [*sure, *doubtful, *([RETENTION_DAYS[1]] if doubtful else [])]
+    return float(max(sure, default=RETENTION_DAYS[0 if doubtful else 1])), float(max(most, default=RETENTION_DAYS[1]))
 
 
-def _judged(cloud: Cloud, bucket: Manifest, rules: Sequence[Mapping[str, Any]], longest: float) -> Iterator[str]:
+def _overrides(manifests: Sequence[Manifest]) -> dict[str, float | None]:
+    """Days by tenant, as the backend has them."""
+    return {
+        str(tenant): days(str((of or {}).get("retention_period") or "0"))
+        for file in override_files(manifests)
+        for tenant, of in (file.body.get("overrides") or {}).items()
+    }
+
+
+def _promised(kept: float) -> bool:
+    return RETENTION_DAYS[0] <= kept <= RETENTION_DAYS[1]
+
+
+def _judged(cloud: Cloud, bucket: Manifest, rules: _Rules, kept: tuple[float, float]) -> Iterator[str]:
     purpose = cloud.purpose(str(at(bucket, "spec", "bucket")))
     if not any(0 < (at(r, "abortIncompleteMultipartUpload", "daysAfterInitiation") or 0) <= UPLOAD_DAYS for r in rules):
         yield f"has no rule that ends unfinished uploads within {UPLOAD_DAYS} days"
@@ -63,7 +87,7 @@ def _judged(cloud: Cloud, bucket: Manifest, rules: Sequence[Mapping[str, Any]], 
         if purpose != "profiles" and items(rule.get("transitions")):
             yield f"rule {rule.get('id')} moves objects to another class, which only profiles have a reason for"
     if purpose == "profiles":
-        yield from _profiles(cloud, bucket, rules, longest)
+        yield from _profiles(cloud, bucket, rules, *kept)
     if purpose == "state" and any(_expires(r) for r in rules):
         yield "deletes the state of Pulumi; only earlier versions may go"
     if purpose == "audit":
@@ -73,17 +97,17 @@ def _judged(cloud: Cloud, bucket: Manifest, rules: Sequence[Mapping[str, Any]], 
             yield f"rule {short[0].get('id')} deletes audit records after {after}"
 
 
-def _profiles(cloud: Cloud, bucket: Manifest, rules: Sequence[Mapping[str, Any]], longest: float) -> Iterator[str]:
+def _profiles(cloud: Cloud, bucket: Manifest, rules: _Rules, sure: float, most: float) -> Iterator[str]:
     for rule in rules:
         prefix, expires = _prefix(rule), _expires(rule)
         known = [p for p in EXPIRING if prefix.startswith(p)]
         called = f"rule {rule.get('id')}"
         if expires and not known:
             yield f"{called} deletes below `{prefix}`; only {', '.join(EXPIRING)} may expire"
-        if expires and known == ["blocks/"] and expires < longest + MARGIN_DAYS:
+        if expires and known == ["blocks/"] and expires < sure + MARGIN_DAYS:
             yield (
-                f"{called} deletes blocks after {expires:g} days; profiles are kept for {longest:g}, so at least "
-                f"{longest + MARGIN_DAYS:g}"
+                f"{called} deletes blocks after {expires:g} days; profiles are kept for {sure:g}, so at least "
+                f"{sure + MARGIN_DAYS:g}"
             )
         if expires and known == ["segments/"] and expires < SEGMENT_DAYS:
             yield f"{called} deletes segments after {expires:g} days; compaction may be out for {SEGMENT_DAYS}"
@@ -100,8 +124,8 @@ def _profiles(cloud: Cloud, bucket: Manifest, rules: Sequence[Mapping[str, Any]]
     backstop = [e for r in rules if _prefix(r) == "blocks/" and (e := _expires(r)) and not _narrowed(r)]
     if not backstop:
         yield "has no rule that deletes orphans below blocks/"
-    elif min(backstop) > longest + LATEST_DAYS:
-        yield f"deletes orphans below blocks/ after {min(backstop):g} days; at most {longest + LATEST_DAYS:g}"
+    elif min(backstop) > most + LATEST_DAYS:
+        yield f"deletes orphans below blocks/ after {min(backstop):g} days; at most {most + LATEST_DAYS:g}"
     versioned = [
         v
         for v in cloud.companions(VERSIONING, bucket)

@@ -21,11 +21,11 @@ STATE_VERSION_DAYS: Final = 90  # how far back a state of Pulumi can be fetched
 UNLOCKED_DAYS: Final = 10  # audit records go that long after their lock
 
 
-def lifecycle(site: Site, purpose: str, longest: float) -> Rows:
-    """The rules of one bucket. ``longest``: days of the longest retention."""
+def lifecycle(site: Site, purpose: str, longest: tuple[float, float]) -> Rows:
+    """The rules of one bucket. ``longest``: days of the longest retention, at least and at most."""
     uploads = _rule("unfinished-uploads", "", {"abortIncompleteMultipartUpload": {"daysAfterInitiation": UPLOAD_DAYS}})
     if purpose == PROFILES:
-        orphans = Between(*(longest + days for days in ORPHAN_DAYS))
+        orphans = Between(*(kept + days for kept, days in zip(longest, ORPHAN_DAYS, strict=True)))
         return Rows(
             _colder(),
             _expiry("blocks-orphaned", "blocks/", orphans),

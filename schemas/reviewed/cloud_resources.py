@@ -27,8 +27,8 @@ class Resource:
     kept: bool = False
 
 
-def resources(site: Site, longest: float) -> Iterator[Resource]:
-    """All of them. ``longest``: days of the longest retention of any tenant."""
+def resources(site: Site, longest: tuple[float, float]) -> Iterator[Resource]:
+    """All of them. ``longest``: days of the longest retention of any tenant, at least and at most."""
     for purpose in BUCKETS:
         yield from _bucket(site, purpose, longest)
     for purpose in KEYS:
@@ -48,7 +48,7 @@ def _tags(site: Site, component: str) -> Tags:
     return Tags(component, {**site.cloud.tags, "flameplane:environment": site.environment})
 
 
-def _bucket(site: Site, purpose: str, longest: float) -> Iterator[Resource]:
+def _bucket(site: Site, purpose: str, longest: tuple[float, float]) -> Iterator[Resource]:
     def one(kind: str, inputs: Forms) -> Resource:
         name = f"{kind[0].lower()}{kind[1:]}"
         forms = {"bucket": Is(site.bucket(purpose)), "skipDestroy": Is(False, optional=True), **inputs}

@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from flameplane.catalog.tree import parse_path
+from flameplane.plan.values import UNKNOWN
 from policies.objects import at
 
 Manifests = list[dict[str, Any]]
@@ -39,7 +40,7 @@ def changed(manifests: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[st
         if change.get("remove"):
             del found[index]
             continue
-        changed_one = copy.deepcopy(found[index])
+        changed_one = copy.deepcopy(found[index], {id(UNKNOWN): UNKNOWN})  # there is one of it
         for path, value in (change.get("set") or {}).items():
             edit(changed_one, path, lambda holder, key, value=value: holder.__setitem__(key, value))
         for path, value in (change.get("append") or {}).items():
