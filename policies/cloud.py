@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from policies.iam import Request, Statement, applies, statements
+from policies.iam import NotUnderstood, Request, Statement, applies, statements
 from policies.objects import at
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Violation
@@ -27,6 +27,7 @@ ENDPOINT: Final = "aws:ec2/vpcEndpoint:VpcEndpoint"
 BUDGET: Final = "aws:budgets/budget:Budget"
 TOPIC: Final = "aws:sns/topic:Topic"
 TOPIC_POLICY: Final = "aws:sns/topicPolicy:TopicPolicy"
+OPTIONAL: Final = (KEY, ENDPOINT, ROLE)  # of these, rules say themselves that there is no policy
 FOREIGN: Final = "arn:aws:iam::000000000000:role/foreign"
 FOREIGN_ORGANISATION: Final = "o-foreign0000"
 PURPOSES: Final = ("profiles", "audit", "state")
@@ -79,6 +80,16 @@ class Cloud:
     def companions(self, kind: str, bucket: Manifest) -> list[Manifest]:
         """The resources of a kind that are about a bucket."""
         return [m for m in self.of(kind) if at(m, "spec", "bucket") == bucket_name(bucket)]
+
+    def readable(self, resource: Manifest, key: str = "policy") -> bool:
+        """Whether a policy document has statements. Of one that has none FP046 alone speaks, which needs settings."""
+        text = at(resource, "spec", key)
+        if not self.said("cloud") or (not text and resource.get("kind") in OPTIONAL):
+            return True
+        try:
+            return bool(statements(str(text)))
+        except NotUnderstood:
+            return False
 
     def roles(self, *lists: str) -> list[str]:
         """ARNs of roles that the settings list, such as `adminRoleArns`."""

@@ -42,8 +42,11 @@ def statements(text: str) -> tuple[Statement, ...]:
         raise NotUnderstood(f"a policy is no JSON: {error}") from error
     found = document.get("Statement") if isinstance(document, dict) else None
     found = [found] if isinstance(found, dict) else found
-    if not isinstance(found, list) or not all(isinstance(s, dict) for s in found):
+    if not isinstance(found, list) or not all(isinstance(s, dict) and s for s in found):
         raise NotUnderstood("a policy has no statements")
+    for conditions in (s.get("Condition") or {} for s in found):
+        if not isinstance(conditions, dict) or not all(isinstance(of, dict) for of in conditions.values()):
+            raise NotUnderstood("a Condition is no map of operators to keys and values")
     return tuple(found)
 
 

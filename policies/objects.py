@@ -1,5 +1,6 @@
 """Reading Kubernetes manifests: what several rules need to find in them."""
 
+import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -137,6 +138,14 @@ def items(value: Any) -> Sequence[Any]:
 def whole(value: Any) -> Any:
     """A number as people write it: all numbers arrive as doubles over Pulumi's wire."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def address_range(text: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """A range of addresses; None where the text is none, which rule FP032 says."""
+    try:
+        return ipaddress.ip_network(str(text), strict=False)
+    except ValueError:
+        return None
 
 
 def plain(value: Any) -> Any:

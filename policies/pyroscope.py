@@ -52,7 +52,7 @@ def flags(manifests: Sequence[Manifest]) -> Iterator[tuple[Container, str, str]]
         if manifest.get("kind") in WORKLOADS and namespace(manifest) == BACKEND_NAMESPACE:
             for container in containers(manifest):
                 words = " ".join((*texts(container.body.get("command")), *texts(container.body.get("args")))).split()
-                for word, following in zip(words, [*words[1:], ""], strict=True):
+                for word, following in zip(words, [*words[1:], ""], strict=False):
                     if word.startswith("-") and word.strip("-"):
                         flag, equals, value = word.lstrip("-").partition("=")
                         apart = not equals and not following.startswith("-")

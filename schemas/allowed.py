@@ -60,7 +60,10 @@ NAMESPACES: Final = {
 OBJECT_LABELS: Final = ("app.kubernetes.io/name", "app.kubernetes.io/part-of", "flameplane.dev/layer")
 WAIT_ANNOTATION: Final = "pulumi.com/skipAwait"
 SERVICE_TYPES: Final = ("ClusterIP",)  # nothing of the platform is reachable from outside the cluster by itself
-WIDEST_PREFIX: Final = {4: 8, 6: 32}  # by version of IP: an address range wider than this names no one
+WIDEST_PREFIX: Final = {
+    4: 12,
+    6: 32,
+}  # by version of IP: a range wider than this names no one (no VPC has more than a /16)
 
 # -- the network -------------------------------------------------------------------------------------------------------
 # The one program that may reach the internet, and the only port. What is `private` it reaches by a rule of its own.

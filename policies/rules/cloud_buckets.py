@@ -66,7 +66,7 @@ def _principals(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
         for resource in cloud.of(BUCKET_POLICY, KEY, KEY_POLICY, TOPIC_POLICY):  # roles: FP030
             text = policy(resource)
-            for statement in statements(text) if text else ():
+            for statement in statements(text) if text and cloud.readable(resource) else ():
                 for problem in _opened(cloud, statement, resource):
                     yield breaks(resource, f"statement {statement.get('Sid', '?')} {problem}")
 

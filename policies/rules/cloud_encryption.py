@@ -49,7 +49,7 @@ def _encrypted(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 yield breaks(bucket, "has no BucketServerSideEncryptionConfiguration: S3's own key would be used")
             for configuration in configurations:
                 yield from _by_default(cloud, configuration, keys)
-            for resource in cloud.companions(BUCKET_POLICY, bucket):
+            for resource in filter(cloud.readable, cloud.companions(BUCKET_POLICY, bucket)):
                 yield from _uploads(cloud, resource, bucket_arn(bucket))
         for topic in cloud.of(TOPIC):
             if not _is_ours(cloud, at(topic, "spec", "kmsMasterKeyId"), keys):
@@ -111,7 +111,7 @@ def _keys(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 yield breaks(key, "is disabled: nothing can be read or written")
             if (usage := spec.get("keyUsage") or "ENCRYPT_DECRYPT") != "ENCRYPT_DECRYPT":
                 yield breaks(key, f"is for {usage}")
-            if policy(key):
+            if policy(key) and cloud.readable(key):
                 yield from _use(cloud, key)
         # What an alias leads to is known only after apply; that there is a key for each is known before.
         for alias in cloud.of(ALIAS)[len(cloud.of(KEY)) :]:

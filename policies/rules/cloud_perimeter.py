@@ -35,11 +35,11 @@ OBJECTS: Final = ("blocks/1/payments/01J/block.bin", "gateway/2026/01/01.jsonl",
 def _targets(cloud: Cloud) -> Iterator[tuple[Manifest, str, list[tuple[str, str]]]]:
     """Every policy that the perimeter has to stand in: the resource, the document, the requests to try on it."""
     for bucket in cloud.buckets:
-        for resource in cloud.companions(BUCKET_POLICY, bucket):
+        for resource in filter(cloud.readable, cloud.companions(BUCKET_POLICY, bucket)):
             arn = bucket_arn(bucket)
             tried = [(action, f"{arn}/{key}") for action in ON_OBJECTS for key in OBJECTS]
             yield resource, policy(resource), [*tried, *((action, arn) for action in ON_BUCKET)]
-    for topic in cloud.of(TOPIC_POLICY):
+    for topic in filter(cloud.readable, cloud.of(TOPIC_POLICY)):
         yield topic, policy(topic), [("sns:Publish", cloud.topic)]
 
 
@@ -58,7 +58,11 @@ def _transport(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 
 def _organisation(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for cloud in clouds(manifests):
-        keys = [(k, policy(k), [("kms:Decrypt", "*"), ("kms:GenerateDataKey", "*")]) for k in cloud.of(KEY)]
+        keys = [
+            (k, policy(k), [("kms:Decrypt", "*"), ("kms:GenerateDataKey", "*")])
+            for k in cloud.of(KEY)
+            if cloud.readable(k)
+        ]
         for resource, text, tried in [*_targets(cloud), *keys]:
             if not text:
                 yield breaks(resource, "has no policy: the account's administrators alone decide who uses it")
@@ -77,7 +81,7 @@ def _vpc(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         for bucket in cloud.buckets:
             if cloud.purpose(str(at(bucket, "spec", "bucket"))) == "state":
                 continue  # Pulumi runs in CI, outside the VPC
-            for resource in cloud.companions(BUCKET_POLICY, bucket):
+            for resource in filter(cloud.readable, cloud.companions(BUCKET_POLICY, bucket)):
                 yield from _inside(cloud, resource, bucket_arn(bucket))
 
 
@@ -105,6 +109,8 @@ def _endpoint(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 yield breaks(endpoint, f"leads to {at(endpoint, 'spec', 'serviceName')}, not to S3")
             if not (text := policy(endpoint)):
                 yield breaks(endpoint, "has no policy: whatever is stolen could be carried to any bucket")
+                continue
+            if not cloud.readable(endpoint):
                 continue
             for what, request in _carried_out(cloud, ours):
                 if answer(text, request) == "allow":

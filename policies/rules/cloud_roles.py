@@ -33,7 +33,7 @@ def _roles(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             if (seconds := at(role, "spec", "maxSessionDuration") or SESSION_SECONDS) > SESSION_SECONDS:
                 yield breaks(role, f"lets a session last {seconds:g} s; at most {SESSION_SECONDS}")
             yield from _trusted(cloud, role)
-        for resource in cloud.of(ROLE_POLICY):
+        for resource in filter(cloud.readable, cloud.of(ROLE_POLICY)):
             for statement in statements(policy(resource)):
                 for how in _allowed(cloud, statement):
                     yield breaks(resource, f"statement {statement.get('Sid', '?')} {how}")
@@ -46,6 +46,8 @@ def _trusted(cloud: Cloud, role: Manifest) -> Iterator[Violation]:
     text = str(at(role, "spec", "assumeRolePolicy") or "")
     if not text:
         yield breaks(role, "has no trust policy")
+        return
+    if not cloud.readable(role, "assumeRolePolicy"):
         return
     for statement in statements(text):
         other = [a for a in listed(statement.get("Action")) if a.lower() not in TRUST_ACTIONS]

@@ -16,6 +16,7 @@ BINDING: Final = "ValidatingAdmissionPolicyBinding"
 GUARDS: Final = tuple(f"flameplane-{of}-guard" for of in ("access", "namespace", "node", "workload"))
 LABEL: Final = "pod-security.kubernetes.io/"
 LEVELS: Final = ("privileged", "baseline", "restricted")
+MODES: Final = ("enforce", "warn", "audit")
 NAMESPACE_LABEL: Final = "kubernetes.io/metadata.name"
 
 
@@ -27,8 +28,14 @@ def _levels(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield breaks(manifest, f"enforces Pod Security {enforced or 'nothing'}; it must be {wanted}")
         elif wanted is None and enforced not in (None, *LEVELS[1:]):
             yield breaks(manifest, f"enforces Pod Security {enforced}; only {AGENT_NAMESPACE} may be privileged")
-        if (version := labels.get(f"{LABEL}enforce-version", "latest")) != "latest":
-            yield breaks(manifest, f"enforces Pod Security of {version}, not the latest")
+        # What baseline would refuse of the agent's namespace is on record, though it is let in.
+        told = {"warn": wanted, "audit": LEVELS[1] if wanted == LEVELS[0] else wanted}
+        for mode, level in told.items() if wanted is not None else ():
+            if (found := labels.get(f"{LABEL}{mode}")) != level:
+                yield breaks(manifest, f"has Pod Security {found or 'nothing'} for {mode}; it must be {level}")
+        for mode in MODES:
+            if (version := labels.get(f"{LABEL}{mode}-version", "latest")) != "latest":
+                yield breaks(manifest, f"has Pod Security of {version} for {mode}, not the latest")
 
 
 def _as_reviewed(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -112,7 +119,8 @@ RULES: Final = (
         id="FP040",
         name="pod-security-level",
         why="Pod Security is what holds pods that were not made here: by hand, by an operator, by an attacker.",
-        remediation="Label each namespace as `NAMESPACES` in schemas/allowed.py says, without a version.",
+        remediation="Label each namespace as `NAMESPACES` in schemas/allowed.py says, in all three modes, without a "
+        "version.",
         kinds=("Namespace",),
         check=_levels,
     ),

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from policies.objects import WORKLOADS, at, breaks, containers, items, namespace, pod, whole
+from policies.objects import WORKLOADS, address_range, at, breaks, containers, items, namespace, pod, whole
 from policies.pyroscope import config_files, days, flags, override_files
 from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import NAMESPACES, PRIVATE_RANGES, PRIVATE_RANGES_V6, WIDEST_PREFIX
@@ -62,10 +62,13 @@ def _addresses(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         for direction, peers in (("ingress", "from"), ("egress", "to")):
             for rule in items(at(policy, "spec", direction)):
                 for peer in items(rule.get(peers)):
-                    cidr = at(peer, "ipBlock", "cidr")
-                    if cidr is None:
+                    if at(peer, "ipBlock") is None:
                         continue
-                    network = ipaddress.ip_network(str(cidr), strict=False)
+                    for text in (at(peer, "ipBlock", "cidr"), *items(at(peer, "ipBlock", "except"))):
+                        if address_range(text) is None:
+                            yield breaks(policy, f"has an {direction} rule for {text}, which is no address range")
+                    if (network := address_range(at(peer, "ipBlock", "cidr"))) is None:
+                        continue
                     # All addresses at once are rule FP006's: it knows the one program that may.
                     if network.prefixlen >= WIDEST_PREFIX[network.version] and not _inside(network):
                         yield breaks(policy, f"has an {direction} rule for {network}, which is on the internet")

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from policies.objects import WORKLOADS, at, breaks, items, name, namespace, template
+from policies.objects import WORKLOADS, address_range, at, breaks, items, name, namespace, template
 from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import (
     EGRESS_PROXY,
@@ -82,7 +82,7 @@ def _reaches(peer: Mapping[str, Any], address: str) -> bool:
     where = ipaddress.ip_address(address)
 
     def has(cidr: object) -> bool:
-        return where in ipaddress.ip_network(str(cidr), strict=False)
+        return (network := address_range(cidr)) is not None and where in network
 
     return bool(block.get("cidr")) and has(block["cidr"]) and not any(has(cidr) for cidr in items(block.get("except")))
 
@@ -103,8 +103,8 @@ def _way_out(policy: Manifest, direction: str, rule: Mapping[str, Any], peer: Ma
 def _too_wide(peer: Mapping[str, Any]) -> str | None:
     block = peer.get("ipBlock")
     if block:
-        network = ipaddress.ip_network(str(block.get("cidr")), strict=False)
-        if network.prefixlen < WIDEST_PREFIX[network.version]:
+        network = address_range(block.get("cidr"))
+        if network is not None and network.prefixlen < WIDEST_PREFIX[network.version]:
             return f"that opens to {network}, which is no particular network"
         return None
     if _selects(peer.get("namespaceSelector")) or _selects(peer.get("podSelector")):
