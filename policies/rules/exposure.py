@@ -49,6 +49,7 @@ OUTSIDE_ANNOTATIONS: Final = (
 # All that a Service of the platform may say.
 SERVICE_FIELDS: Final = ("type", "selector", "ports", "clusterIP", "publishNotReadyAddresses", "internalTrafficPolicy")
 PORT_FIELDS: Final = ("name", "port", "targetPort", "protocol")
+HOSTED: Final = ("HTTPRoute", "GRPCRoute", "TLSRoute")  # Gateway API: without hostnames they answer for all
 # What a route in flameplane-access may lead to: people come to these, and to nothing else.
 BEHIND_ROUTES: Final = tuple(service.partition("/")[2] for service in (GATEWAY, GRAFANA))
 
@@ -140,6 +141,18 @@ def _behind(manifest: Manifest) -> Iterator[Violation]:
         yield breaks(manifest, f"leads traffic to {named}; valid: {', '.join(BEHIND_ROUTES)}")
     for into in sorted((_named(manifest) & set(NAMESPACES)) - {ACCESS_NAMESPACE}):
         yield breaks(manifest, f"leads traffic from outside into {into}")
+    spec = manifest.get("spec") or {}
+    if spec.get("defaultBackend"):
+        yield breaks(manifest, "takes whatever name is asked for (defaultBackend); name the hosts")
+    if manifest.get("kind") == "Ingress":
+        hosts = [rule.get("host") for rule in items(spec.get("rules"))]
+    elif manifest.get("kind") in HOSTED:
+        hosts = list(items(spec.get("hostnames"))) or [None]
+    else:
+        hosts = []
+    for host in hosts:
+        if not host or str(host).startswith("*"):
+            yield breaks(manifest, f"answers for {host or 'any host'}; name the hosts under which people come")
 
 
 def _backends(value: Any) -> Iterator[Any]:
