@@ -10,9 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from flameplane.tokens import masked
+
 Severity = Literal["error", "warning", "note"]
 Format = Literal["text", "json", "markdown", "sarif", "github", "junit"]
 EXCERPT = 160  # characters of a source line that are shown
+LEAKED = "SET060"  # the finding that points at a secret
 
 
 @dataclass(frozen=True, order=True)
@@ -96,7 +99,7 @@ def _text(finding: Finding, root: Path, sources: dict[str, list[str]]) -> str:
         f"{at}: {level}{finding.message} [{finding.id}]" if at else f"{level}{subject}{finding.message} [{finding.id}]"
     ]
     if at and (source := _source_line(at, root, sources)) is not None:
-        lines += _excerpt(source, at)
+        lines += _excerpt(_without_secret(source, at) if finding.id == LEAKED else masked(source), at)
     if finding.waived:
         lines.append(f"   waived: {finding.waived}")
     if finding.valid:
@@ -111,6 +114,12 @@ def _text(finding: Finding, root: Path, sources: dict[str, list[str]]) -> str:
 def _printable(text: str) -> str:
     """Text without characters that could steer a terminal, each replaced by one of the same width."""
     return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _without_secret(source: str, at: Location) -> str:
+    """The source line up to a secret: behind the key that is pointed at, or before the value."""
+    shown = source[: (at.end_column or at.column) - 1]
+    return f"{shown}{': ' if at.end_column else ''}..."
 
 
 def _excerpt(source: str, at: Location) -> list[str]:

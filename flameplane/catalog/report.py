@@ -6,6 +6,7 @@ from flameplane.catalog import shape
 from flameplane.catalog.rules import RULES
 from flameplane.catalog.tree import Path, show_path
 from flameplane.findings import Finding, Location, Severity
+from flameplane.tokens import masked
 
 
 class Report:
@@ -38,7 +39,8 @@ class Report:
         """One finding of rule ``number``; the rule's own fix where no better one is known."""
         if at in self._spoiled:
             return
-        finding = Finding(self.kind + number, severity, message, at, valid, fix or RULES[number].fix, related)
+        fix = masked(fix or RULES[number].fix)
+        finding = Finding(self.kind + number, severity, masked(message), at, valid, fix, related)
         self._found[finding] = None
         if spoils and at:
             self.spoil(at)

@@ -8,27 +8,19 @@ from typing import Any
 from flameplane.catalog.check import examine
 from flameplane.catalog.files import ordinary_folder, readable, relative
 from flameplane.catalog.report import Report
-from flameplane.catalog.shape import fields
 from flameplane.catalog.shared import apart
 from flameplane.catalog.sources import Sources
+from flameplane.catalog.stackfile import PROJECT, values_of, without_secrets
 from flameplane.catalog.strict import read
 from flameplane.catalog.suggest import closest
-from flameplane.catalog.tree import Node, changed, graft, lost
+from flameplane.catalog.tree import Node, changed, graft
 from flameplane.catalog.tree import Path as KeyPath
 from flameplane.findings import Finding, Location, in_order
 from schemas.settings import Settings
 from schemas.settings.environments import ENVIRONMENTS
 
-PROJECT = "flameplane"
 FOLDER = "stacks"
 _NO_FILE = "this is no ordinary file; links would let settings change without a change here"
-# Keys that Pulumi itself writes beside `config`.
-_PULUMI_KEYS = ("config", "secretsprovider", "encryptionsalt", "encryptedkey", "environment")
-# What Pulumi reads of its own prefix.
-_PULUMI_SETTINGS = ("disable-default-providers", "tags", "autonaming")
-_PROVIDERS = {"kubernetes": "Kubernetes", "aws": "AWS"}
-# Pulumi itself reads and writes these as texts when they are no part of a map: at `stack init` and at `config set`.
-_QUOTED_BY_PULUMI = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,7 @@ def load_settings(root: Path, stack: str, alone: bool = False) -> LoadedSettings
         report.add("066", f"there is no {name}", Location(name, 1, 1), valid=tuple(known), fix=fix)
         return LoadedSettings(None, report.findings, Sources())
     tree = read(path, name, report)
-    values = _values(tree, report) if tree else None
+    values = values_of(tree, report) if tree else None
     return _checked(values, name, stack, report, {} if alone else _others(root, stack))
 
 
@@ -74,9 +66,9 @@ def check_settings(values: Mapping[str, Any], file: Path, root: Path) -> LoadedS
         report.add("040", _NO_FILE, Location(name, 1, 1), fix="Replace it by a file.")
         return LoadedSettings(None, report.findings, Sources())
     written = read(file, name, report) if file.is_file() else None
-    like = _values(written, report) if written else None
+    like = values_of(written, report) if written else None
     if like:  # Pulumi hands over what it has decrypted
-        like = _without_secrets(like, (), report)
+        like = without_secrets(like, (), report)
     stack = _stack(file)
     return _checked(graft(dict(values), like, Location(name, 1, 1)), name, stack, report, _others(root, stack))
 
@@ -110,7 +102,7 @@ def _others(root: Path, stack: str = "") -> dict[str, Node]:
         name = f"{FOLDER}/Pulumi.{other}.yaml"
         ignored = Report("SET")
         tree = read(root / name, name, ignored) if other != stack and _ordinary(root / name) else None
-        if tree and (values := _values(tree, ignored)):
+        if tree and (values := values_of(tree, ignored)):
             trees[other] = values
     return trees
 
@@ -132,86 +124,6 @@ def _stack(file: Path) -> str:
     return file.name.removeprefix("Pulumi.").removesuffix(".yaml")
 
 
-def _values(tree: Node, report: Report) -> Node | None:
-    """``config`` without the project's prefix: the settings as the model has them."""
-    if not isinstance(tree.value, dict):
-        report.add("022", "a settings file is a map with the key config", tree.where)
-        return None
-    config = tree.child("config")
-    for key, node in tree.value.items():
-        if key not in _PULUMI_KEYS:
-            guess = closest(key, _PULUMI_KEYS)
-            if config is None and isinstance(node.value, dict):
-                config, guess = node, "config"
-            report.add(
-                "020", f"unknown key {key}", node.key, valid=("config",), fix=f"Did you mean {guess}?" if guess else ""
-            )
-    if (config and config.lost) or (config is None and tree.unsure):
-        return None
-    if config is None or not isinstance(config.value, dict):
-        at = config.where if config else tree.where
-        report.add("021", "config is missing", at, fix=f"Add:\nconfig:\n  {PROJECT}:environment: dev")
-        return None
-    values: dict[str, Node] = {}
-    unsure, own = config.unsure, dict[str, Node]()
-    for key, node in config.value.items():
-        prefix, _, name = key.partition(":")
-        if not name or prefix not in (PROJECT, "pulumi"):
-            meant, fix = _meant(prefix, name)
-            report.add("020", f"unknown key {key}: settings are {PROJECT}:<name>", node.key, fix=fix)
-            if meant:
-                values.setdefault(meant, node)  # read as what was meant, so that it is not missing as well
-            unsure |= not meant
-        elif prefix == PROJECT:
-            values[name] = replace(node, value=_QUOTED_BY_PULUMI.get(node.text, node.value))
-        else:
-            guess = name if name in _PULUMI_SETTINGS else closest(name, _PULUMI_SETTINGS)
-            if guess != name:
-                fix = f"Did you mean pulumi:{guess}?" if guess else ""
-                valid = tuple(f"pulumi:{known}" for known in _PULUMI_SETTINGS)
-                report.add("020", f"unknown key {key}", node.key, valid=valid, fix=fix)
-            unsure |= guess is None
-            own.setdefault(guess or name, node)
-    _default_provider(replace(config, unsure=unsure), own.get("disable-default-providers"), report)
-    return replace(config, value=values, unsure=unsure)
-
-
-def _meant(prefix: str, name: str) -> tuple[str, str]:
-    """The setting that ``prefix:name`` or ``prefix`` alone stands for, if any, and what to do."""
-    if not name and (setting := closest(prefix, fields(Settings))):
-        return setting, f"Write {PROJECT}:{setting}"
-    guess = closest(prefix, (PROJECT, "pulumi")) if name else None
-    if guess or name in fields(Settings):
-        guess = guess or PROJECT
-        return name if guess == PROJECT else "", f"Write {guess}:{name}"
-    return "", f"Delete it: providers are set up from {PROJECT}:cluster and {PROJECT}:cloud alone."
-
-
-def _default_provider(config: Node, node: Node | None, report: Report) -> None:
-    """Report default providers that are not disabled by ``node``."""
-    disabled = node.data() if node and isinstance(node.value, list) else ()
-    needed = ["kubernetes", "aws"] if config.child(f"{PROJECT}:cloud") else ["kubernetes"]
-    missing = [_PROVIDERS[name] for name in needed if name not in disabled]
-    if not missing or (config.unsure and node is None) or (node and any(lost(node))):
-        return
-    if len(missing) == 1:
-        message = f"the default {missing[0]} provider is not disabled"
-    else:
-        message = f"the default providers of {' and '.join(missing)} are not disabled"
-    fix = f"Set `pulumi:disable-default-providers: [{', '.join(needed)}]`."
-    report.add("062", message, node.where if node else config.where, fix=fix)
-
-
-def _without_secrets(node: Node, path: KeyPath, report: Report) -> Node:
-    """Report ``secure: ...`` values, which ``pulumi config set --secret`` writes, and read each as some text."""
-    if not isinstance(node.value, dict) or node.lost:
-        return node
-    if (secure := node.value.get("secure")) and path:
-        report.add("060", f"{report.show(path)} is an encrypted value; settings only ever name secrets", secure.key)
-        return Node("secret", node.at, node.key, lost=True)
-    return replace(node, value={key: _without_secrets(v, (*path, key), report) for key, v in node.value.items()})
-
-
 def _named(values: Node, stack: str, report: Report) -> Node:
     """The values with the environment that the file is called after."""
     node = values.child("environment")
@@ -226,7 +138,7 @@ def _checked(values: Node | None, name: str, stack: str, report: Report, others:
     sources = Sources()
     settings: Settings | None = None
     if values:
-        values = _without_secrets(values, (), report)
+        values = without_secrets(values, (), report)
         sources.add("settings", stack, name, values)
         # Rules that depend on the environment go by the file's name where the value is wrong.
         hints: dict[KeyPath, str] = {("environment",): stack} if stack in ENVIRONMENTS else {}
