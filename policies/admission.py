@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from policies.compared import differences
+from policies.compare import differences
 from policies.declared import Document, read
 from policies.objects import at, breaks, items, name, texts
 from policies.resources import SETTINGS
@@ -130,7 +130,7 @@ def _with(value: Any, replacements: Mapping[Any, str]) -> Any:
 def _plain(value: Any) -> Any:
     """A document without proxies."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(below) for key, below in value.items()}
+        return {str(key): _plain(below) for key, below in value.items() if below is not None}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(below) for below in value]
     return value

@@ -1,15 +1,19 @@
 """Comparing a document with the one that was reviewed: every entry that is missing, extra or different, by its path.
 
-In what is wanted, a ``Form`` stands for values that are not one alone. Entries of a list are compared by what they are
-called, where they have a name, and else in their order.
+What is wanted is plain data; a form (schemas/reviewed/forms.py) stands for values that are not one alone. Entries of a
+list are compared by what they are called, where they have a name, and else in their order. Each difference comes with
+the document as it would be without it: so other rules can be asked what they would say then (policies/backstop.py).
 """
 
-import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from operator import eq
+from typing import Any, Final, NamedTuple
 
-from schemas.reviewed.configuration_forms import Form
+from policies.objects import whole
+from schemas.reviewed.forms import NOTHING, Form, Maybe, example
 
 # What an entry of a list is called by; the first that all entries have, and that differs, counts.
 _NAMES: Final = (
@@ -20,76 +24,205 @@ _MOST: Final = 12  # a document of which more is wrong is another document
 _LENGTH: Final = 120  # of a value in a message
 
 
-def differences(found: Any, wanted: Any, path: str = "") -> Iterator[str]:
-    """What is wrong with ``found``, as ends of sentences that begin with an object's name."""
-    for count, how in enumerate(_differences(found, wanted, path)):
+@dataclass(frozen=True)
+class Difference:
+    """One place where documents differ. ``how``: the end of a sentence that begins with an object's name.
+    ``mended``: what was found with this one place put right and all others as they are."""
+
+    path: str
+    how: str
+    mended: Any
+
+    def __str__(self) -> str:
+        return self.how
+
+
+def differences(found: Any, wanted: Any, path: str = "") -> Iterator[Difference]:
+    """Where ``found``, which may be a proxy, is not what was reviewed."""
+    for count, difference in enumerate(_differences(found, wanted, path)):
         if count == _MOST:
-            yield "differs in more than these from what was reviewed"
+            yield Difference(path, "differs in more than these from what was reviewed", example(wanted))
             return
-        yield how
+        yield difference
 
 
-def _differences(found: Any, wanted: Any, path: str) -> Iterator[str]:
-    if isinstance(wanted, Form):
-        if not wanted.fits(found):
-            yield f"has {path} {shown(found)}; it must be {wanted.words}"
+def lines(found: Sequence[str], wanted: Sequence[str], where: str) -> Iterator[Difference]:
+    """Differences of two texts, line by line."""
+    if _another(found, wanted, eq):
+        yield Difference(where, f"lacks {shown(', '.join(w for w in wanted if w not in found))} in {where}", wanted)
+        return
+    for i, last_wanted, j, last in _changes(wanted, found):
+        for step in range(max(last_wanted - i, last - j)):
+            was, now = wanted[i + step : min(i + step + 1, last_wanted)], found[j + step : min(j + step + 1, last)]
+            mended = [*found[: min(j + step, last)], *was, *found[min(j + step + 1, last) :]]
+            for line in was:
+                yield Difference(where, f"lacks `{line}` in {where}", mended)
+            for line in now:
+                yield Difference(where, f"has `{line}` in {where}, which was never reviewed; leave it out", mended)
+
+
+def present(value: Any) -> Any:
+    """A part of a Kubernetes object as plain data; there, null says nothing."""
+    if isinstance(value, Mapping):
+        return {str(key): present(below) for key, below in value.items() if below is not None}
+    return [present(below) for below in value] if _is_list(value) else whole(value)
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it."""
+    text = value if isinstance(value, str) and value else str(_plain(value))
+    return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}…"
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, Form | Maybe) else json.dumps(_data(value), default=str, ensure_ascii=False)
+
+
+def _data(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _data(below) for key, below in sorted(value.items())}
+    return [_data(below) for below in value] if _is_list(value) else whole(value)
+
+
+def _differences(found: Any, wanted: Any, path: str) -> Iterator[Difference]:
+    if isinstance(wanted, Maybe):
+        if found is not None:
+            yield from _differences(found, wanted.value, path)
     elif isinstance(wanted, Mapping) and isinstance(found, Mapping):
         yield from _maps(found, wanted, path)
-    elif _is_list(wanted) and _is_list(found):
-        yield from _lists(found, wanted, path)
-    elif found != wanted or isinstance(found, bool) != isinstance(wanted, bool):
-        yield f"has {path or 'a document'} {shown(found)}; it must be {shown(wanted)}"
+    elif isinstance(wanted, Mapping) and found is None and all(isinstance(v, Maybe) for v in wanted.values()):
+        return
+    elif _is_list(wanted) and (_is_list(found) or not (found or wanted)):
+        yield from _lists(list(found or ()), wanted, path)
+    elif found is None:
+        if wanted is not None:
+            yield Difference(path, f"lacks {path or 'a document'}; it must be {shown(wanted)}", example(wanted))
+    elif wanted is None:
+        yield Difference(path, _extra(path, found), NOTHING)
+    elif not _is(found, wanted):
+        yield Difference(path, _apart(found, wanted, path), example(wanted))
 
 
-def _maps(found: Mapping[str, Any], wanted: Mapping[str, Any], path: str) -> Iterator[str]:
+def _is(found: Any, wanted: Any) -> bool:
+    """Whether one value is what was reviewed. Numbers may come as doubles."""
+    if isinstance(wanted, Form):
+        return wanted.fits(whole(found))
+    return isinstance(found, bool) == isinstance(wanted, bool) and bool(whole(found) == wanted)
+
+
+def _apart(found: Any, wanted: Any, path: str) -> str:
+    """Two values that differ: of long texts, the place where they begin to."""
+    is_, was = shown(found), shown(wanted)
+    if isinstance(found, str) and isinstance(wanted, str) and max(len(found), len(wanted)) > _LENGTH:
+        start = next((i for i, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b), None)
+        start = max(0, (min(len(found), len(wanted)) if start is None else start) - 20)
+        was, is_ = f"…{wanted[start : start + 80]}…", f"…{found[start : start + 80]}…"
+    return f"has {path or 'a document'} {is_}; it must be {was}"
+
+
+def _extra(path: str, found: Any) -> str:
+    return f"has {path} {shown(found)}, which was never reviewed; leave it out"
+
+
+def _maps(found: Mapping[str, Any], wanted: Mapping[str, Any], path: str) -> Iterator[Difference]:
     for key, value in wanted.items():
-        below = _below(path, key)
-        if key in found:
-            yield from _differences(found[key], value, below)
-        elif not (isinstance(value, Form) and value.optional):
-            yield f"lacks {below}; it must be {value.words if isinstance(value, Form) else shown(value)}"
+        for difference in _differences(found.get(key), value, _below(path, key)):
+            yield replace(difference, mended=put(found, (key,), difference.mended))
     for key in found:
         if key not in wanted:
-            yield f"has {_below(path, str(key))} {shown(found[key])}, which was never reviewed; leave it out"
+            below = _below(path, str(key))
+            yield Difference(below, _extra(below, found[key]), put(found, (key,), NOTHING))
 
 
-def _lists(found: Sequence[Any], wanted: Sequence[Any], path: str) -> Iterator[str]:
-    names = _names(wanted)
-    if not names:
-        yield from _in_order(found, wanted, path)
+def put(value: Mapping[str, Any] | None, steps: Sequence[str], new: Any) -> dict[str, Any]:
+    """A copy of a map with another value at a path of keys, or without any."""
+    found, (step, *rest) = dict(value or {}), steps
+    if rest:
+        found[step] = put(found.get(step), rest, new)
+    elif new is NOTHING:
+        found.pop(step, None)
+    else:
+        found[step] = new
+    return found
+
+
+class _Pair(NamedTuple):
+    """An entry of a list, and the one that it has to be: the former a slice of what was found, empty if missing."""
+
+    called: str
+    start: int
+    stop: int
+    wanted: Any
+
+
+def _lists(found: list[Any], wanted: Sequence[Any], path: str) -> Iterator[Difference]:
+    names = _names([_entry(w) for w in wanted])
+    if not names and _another(found, wanted, _fits):
+        yield Difference(path, f"has {path} {shown(found)}; it must be {shown(wanted)}", example(wanted))
         return
-    have: dict[str, list[Any]] = {}
-    for entry in found:
-        have.setdefault(_called(entry, names), []).append(entry)
-    for entry in wanted:
+    for called, start, stop, entry in _by_name(found, wanted, names) if names else _in_order(found, wanted):
+        here, below = f"{path}[{called}]", found[start:stop]
+        if entry is NOTHING:
+            yield Difference(
+                here, _extra(here, below[0] if len(below) == 1 else " ".join(below)), [*found[:start], *found[stop:]]
+            )
+        elif not below and not isinstance(entry, Maybe):
+            mended = [*found[:start], example(entry), *found[start:]]
+            yield Difference(here, f"lacks {here}; it must be {shown(entry)}", mended)
+        elif below:
+            for difference in _differences(below[0], entry, here):
+                rest = [] if difference.mended is NOTHING else [difference.mended]
+                yield replace(difference, mended=[*found[:start], *rest, *found[stop:]])
+
+
+def _by_name(found: Sequence[Any], wanted: Sequence[Any], names: Sequence[str]) -> Iterator[_Pair]:
+    """Entries with names; their order says nothing, and none stands twice."""
+    left = {_called(_entry(w), names): w for w in wanted}
+    for index, entry in enumerate(found):
         called = _called(entry, names)
-        if called not in have:
-            yield f"lacks {path}[{called}]; it must be {shown(entry)}"
-            continue
-        first, *more = have.pop(called)
-        yield from _differences(first, entry, f"{path}[{called}]")
-        if more:
-            yield f"has {path}[{called}] {len(more) + 1} times"
-    for called in have:
-        yield f"has {path}[{called}], which was never reviewed; leave it out"
+        yield _Pair(called, index, index + 1, left.pop(called, NOTHING))
+    for called, entry in left.items():
+        yield _Pair(called, len(found), len(found), entry)
 
 
-def _in_order(found: Sequence[Any], wanted: Sequence[Any], path: str) -> Iterator[str]:
-    if len(found) == len(wanted):
-        for index, (one, other) in enumerate(zip(found, wanted, strict=True)):
-            yield from _differences(one, other, f"{path}[{index}]")
-        return
-    have, want = [shown(v) for v in found], [shown(v) for v in wanted]
-    yield from lines(have, want, path)
+def _in_order(found: Sequence[Any], wanted: Sequence[Any]) -> Iterator[_Pair]:
+    want = [shown(w) for w in wanted]
+    have = [next((w for w, of in zip(want, wanted, strict=True) if _fits(f, of)), f"not {shown(f)}") for f in found]
+    for i, last_wanted, j, last in _changes(want, have):
+        for step in range(max(last_wanted - i, last - j)):
+            entry = wanted[i + step] if i + step < last_wanted else NOTHING
+            start, stop = min(j + step, last), min(j + step + 1, last)
+            if entry is NOTHING and _is_value(found, start):
+                continue  # of the flag before it
+            stop += entry is NOTHING and _is_value(found, stop) and stop < last
+            yield _Pair(str(start if start < stop else i + step), start, stop, entry)
 
 
-def lines(found: Sequence[str], wanted: Sequence[str], where: str) -> Iterator[str]:
-    """Differences of two texts, line by line."""
-    for line in difflib.ndiff(list(wanted), list(found)):
-        if line.startswith("- "):
-            yield f"lacks `{line[2:]}` in {where}"
-        elif line.startswith("+ "):
-            yield f"has `{line[2:]}` in {where}, which was never reviewed; leave it out"
+def _is_value(found: Sequence[Any], index: int) -> bool:
+    """Whether an argument is the value of the flag before it."""
+    if not 0 < index < len(found):
+        return False
+    flag, value = found[index - 1], found[index]
+    words = isinstance(flag, str) and isinstance(value, str)
+    return words and flag.startswith("-") and "=" not in flag and not value.startswith("-")
+
+
+def _another(found: Sequence[Any], wanted: Sequence[Any], fits: Callable[[Any, Any], bool]) -> bool:
+    """Whether a list is another one altogether, which is one difference, and not one in every entry."""
+    alike = sum(any(fits(f, w) for f in found) for w in wanted)
+    several = len(found) != len(wanted) and bool(found) and max(len(found), len(wanted)) > 1
+    return several and (alike * 2 < len(wanted) or not wanted)
+
+
+def _fits(found: Any, wanted: Any) -> bool:
+    return next(_differences(found, wanted, ""), None) is None
+
+
+def _changes(wanted: Sequence[str], found: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+    """Where two lists differ: from and to in the one, from and to in the other."""
+    for how, *where in SequenceMatcher(None, wanted, found, autojunk=False).get_opcodes():
+        if how != "equal":
+            yield where[0], where[1], where[2], where[3]
 
 
 def _names(entries: Sequence[Any]) -> tuple[str, ...]:
@@ -108,15 +241,13 @@ def _called(entry: Any, names: Sequence[str]) -> str:
     return " ".join([str(first), *(shown(value) for value in more if value)])
 
 
+def _entry(wanted: Any) -> Any:
+    return wanted.value if isinstance(wanted, Maybe) else wanted
+
+
 def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _below(path: str, key: str) -> str:
     return f"{path}.{key}" if path else str(key)
-
-
-def shown(value: Any) -> str:
-    """A value as messages show it."""
-    text = value if isinstance(value, str) and value else json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}…"

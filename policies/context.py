@@ -93,7 +93,7 @@ def _validated(kind: str, text: str) -> Any:
         first = error.errors()[0]
         return f"{'.'.join(str(step) for step in first['loc']) or 'it'}: {first['msg']}"
     body, whole = json.loads(text), found.model_dump(by_alias=True, mode="json", exclude_none=True)
-    return found if body == whole else next(differences(body, whole), found)
+    return found if body == whole else next((f"{d.path}: {d}" for d in differences(body, whole)), found)
 
 
 @lru_cache(maxsize=16)

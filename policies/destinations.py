@@ -5,13 +5,14 @@ or file it stands.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from policies.backstop import Suspect
 from policies.context import Platform
 from policies.objects import WORKLOADS, breaks, name, namespace
-from policies.rule import Manifest, Violation
+from policies.rule import Manifest
 from policies.wording import POLICIES, worded
 from schemas.allowed import NAMESPACES
 
@@ -31,7 +32,7 @@ _COMPARED: Final = re.compile(
 _KINDS: Final = ("ConfigMap", *POLICIES, *WORKLOADS)
 
 
-def judged(platform: Platform) -> Iterator[Violation]:
+def judged(platform: Platform) -> Iterator[Suspect]:
     """Every address that is neither ours nor the settings'."""
     known = hosts(platform)
     for manifest in platform.objects.values():
@@ -40,7 +41,21 @@ def judged(platform: Platform) -> Iterator[Violation]:
                 found = dict.fromkeys((*_URL.findall(text), *_PORT.findall(text)))
                 for host in (h.lower() for h in found):
                     if host not in known and not _HERE.fullmatch(host) and not _SERVICE.fullmatch(host):
-                        yield breaks(manifest, f"names {host} in {where}, a host that no setting names")
+                        how = f"names {host} in {where}, a host that no setting names"
+                        yield Suspect(breaks(manifest, how), manifest, _without(manifest, host))
+
+
+def _without(value: Any, host: str) -> Any:
+    """An object without the entries that name a host, in a list or as a text."""
+    if isinstance(value, Mapping):
+        return {key: _without(below, host) for key, below in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_without(v, host) for v in value if not _names(v.get("value") if isinstance(v, Mapping) else v, host)]
+    return "" if _names(value, host) else value
+
+
+def _names(value: Any, host: str) -> bool:
+    return isinstance(value, str) and host in value.lower()
 
 
 def hosts(platform: Platform) -> set[str]:

@@ -1,44 +1,74 @@
 """What rules about the files of one ConfigMap share: each is compared with the one that was reviewed."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from policies.backstop import unblamed
-from policies.compare import differences, lines, shown
+import yaml
+
+from policies.backstop import Suspect
+from policies.compare import differences, lines, put, shown
 from policies.context import Platform
-from policies.objects import breaks, documents
+from policies.objects import breaks, documents, plain
 from policies.rule import Manifest, Rule, Violation
+from schemas.reviewed.forms import NOTHING, example
+
+_DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 Files = Mapping[str, Any]  # name of the file -> the document; a str is compared line by line, as text
 
 
-def compared(platform: Platform, where: tuple[str, str], wanted: Files) -> Iterator[Violation]:
+def compared(platform: Platform, where: tuple[str, str], wanted: Files) -> Iterator[Suspect]:
     """What differs in a ConfigMap, which has to be there."""
     manifest = platform.find("ConfigMap", *where)
     if manifest is None:
-        yield Violation(f"no ConfigMap {where[1]} in {where[0]}: it holds {', '.join(wanted)}")
+        data = {
+            key: document if isinstance(document, str) else _text(example(document)) for key, document in wanted.items()
+        }
+        mended = {"kind": "ConfigMap", "metadata": {"namespace": where[0], "name": where[1]}, "data": data}
+        yield Suspect(Violation(f"no ConfigMap {where[1]} in {where[0]}: it holds {', '.join(wanted)}"), None, mended)
         return
     yield from in_files(manifest, wanted)
 
 
-def in_files(manifest: Manifest, wanted: Files) -> Iterator[Violation]:
+def in_files(manifest: Manifest, wanted: Files) -> Iterator[Suspect]:
     """What differs in the files of a ConfigMap: those that lack, those that are too many, and what is in them."""
     data = manifest.get("data") or {}
+
+    def suspect(how: str, field: str, value: Any) -> Suspect:
+        return Suspect(breaks(manifest, how), manifest, put(manifest, field.split("/"), value))
+
     for key, document in wanted.items():
         if key not in data:
-            yield breaks(manifest, f"lacks {key}")
+            yield suspect(
+                f"lacks {key}", f"data/{key}", document if isinstance(document, str) else _text(example(document))
+            )
         elif isinstance(document, str):
-            found = (how for how in lines(_lines(data[key]), _lines(document), key))
-            yield from (breaks(manifest, how) for how in found)
+            for one in lines(_lines(data[key]), _lines(document), key):
+                yield suspect(str(one), f"data/{key}", "\n".join(one.mended))
         else:
             parsed = documents({"data": {key: data[key]}}).get(key)
-            yield from (breaks(manifest, f"{how} (in {key})") for how in differences(parsed, document))
+            for one in differences(parsed, document):
+                yield from parts(manifest, key, parsed, [(f"{one} (in {key})", one.mended)])
     if manifest.get("immutable"):
-        yield breaks(manifest, "is immutable: no later change of the declarations would reach it")
+        yield suspect("is immutable: no later change of the declarations would reach it", "immutable", NOTHING)
     for field in ("data", "binaryData"):
         for key, value in (manifest.get(field) or {}).items():
             if field != "data" or key not in wanted:
-                yield breaks(manifest, f"has {key} {shown(str(value))}, which was never reviewed; leave it out")
+                how = f"has {key} {shown(str(value))}, which was never reviewed; leave it out"
+                yield suspect(how, f"{field}/{key}", NOTHING)
+
+
+def parts(manifest: Manifest, key: str, found: Any, broken: Iterable[tuple[str, Any]]) -> Iterator[Suspect]:
+    """Violations about the document in one file of a ConfigMap, each with that document as it should be."""
+    same = put(manifest, ("data", key), _text(found))
+    for how, mended in broken:
+        yield Suspect(breaks(manifest, how), manifest, put(manifest, ("data", key), _text(mended)), same)
+
+
+def _text(document: Any) -> str:
+    """A document as a file, line by line: rules also look for words in it."""
+    dumped = yaml.dump(plain(document), Dumper=_DUMPER, default_flow_style=False, sort_keys=False, width=10**6)
+    return str(dumped)
 
 
 def _lines(text: Any) -> Sequence[str]:
@@ -46,20 +76,10 @@ def _lines(text: Any) -> Sequence[str]:
     return [line.strip() for line in str(text).splitlines() if line.strip() and not line.strip().startswith("#")]
 
 
-def standing_back(
-    found: Iterable[Violation], manifests: Sequence[Manifest], rules: Iterable[Rule]
-) -> Iterator[Violation]:
-    """What was found in objects in which none of ``rules`` finds an error; these are asked only if there is any."""
-    broken, rules = list(found), [rule for rule in rules if rule.severity == "error"]
-    about = {id(v.manifest): v.manifest for v in broken if v.manifest is not None}
-    clear = {id(m) for m in unblamed(about.values(), manifests, rules)} if about else set()
-    yield from (v for v in broken if v.manifest is None or id(v.manifest) in clear)
-
-
-def undisputed(found: Iterable[Violation], services: Iterable[str]) -> list[Violation]:
+def undisputed(found: Iterable[Suspect], services: Iterable[str]) -> list[Suspect]:
     """What is not about one of these services, of which it has been said that declaration and platform differ."""
     marks = [mark for name in services for mark in (f"[{name}]", f"service={name},", f"-{name} in ", f" of {name}: ")]
-    return [v for v in found if not any(mark in v.message for mark in marks)]
+    return [one for one in found if not any(mark in one.violation.message for mark in marks)]
 
 
 def missing_said(manifests: Sequence[Manifest], rules: Iterable[Rule]) -> bool:

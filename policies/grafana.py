@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from policies.compare import differences, shown
+from policies.backstop import Suspect
+from policies.compare import differences, put, shown
 from policies.context import Platform
 from policies.documents import compared, in_files
-from policies.objects import at, breaks, containers, documents, items
+from policies.objects import Container, at, breaks, containers, documents, items
+from policies.programs import with_body
 from policies.rule import Manifest, Violation
 from schemas.reviewed import gateway, grafana
 from schemas.settings.correlation import OwnGrafana
@@ -14,7 +16,7 @@ from schemas.settings.correlation import OwnGrafana
 _ROLES: Final = "GF_AUTH_GENERIC_OAUTH_ROLE_ATTRIBUTE_PATH"
 
 
-def judged(platform: Platform) -> Iterator[Violation]:
+def judged(platform: Platform) -> Iterator[Suspect]:
     """All that Grafana is provisioned with, and the variables of our own."""
     settings, catalog = platform.settings, platform.catalog
     where = settings.correlation.grafana_namespace
@@ -23,7 +25,7 @@ def judged(platform: Platform) -> Iterator[Violation]:
     yield from compared(platform, (where, "flameplane-datasources"), sources)
     boards = platform.find("ConfigMap", where, "flameplane-dashboards")
     if boards is None:
-        yield Violation(f"no ConfigMap flameplane-dashboards in {where}")
+        yield Suspect(Violation(f"no ConfigMap flameplane-dashboards in {where}"), None, None)
     else:
         found = documents(boards).get("flameplane.json")
         wanted = grafana.dashboard_file(found if isinstance(found, Mapping) else {})
@@ -34,32 +36,43 @@ def judged(platform: Platform) -> Iterator[Violation]:
             yield from _environment(platform, server, settings.correlation.grafana)
 
 
-def _hardening(platform: Platform, where: str) -> Iterator[Violation]:
+def _hardening(platform: Platform, where: str) -> Iterator[Suspect]:
     manifest = platform.find("ConfigMap", where, grafana.HARDENING_MAP)
     if manifest is None:
-        yield Violation(f"no ConfigMap {grafana.HARDENING_MAP} in {where}")
+        yield Suspect(Violation(f"no ConfigMap {grafana.HARDENING_MAP} in {where}"), None, None)
         return
     found = {str(key): value for field in ("data", "binaryData") for key, value in (manifest.get(field) or {}).items()}
-    yield from (breaks(manifest, how) for how in differences(found, grafana.HARDENING))
+    for one in differences(found, grafana.HARDENING):
+        mended = {**manifest, "data": one.mended, "binaryData": {}}
+        yield Suspect(breaks(manifest, str(one)), manifest, mended)
 
 
-def _environment(platform: Platform, server: Manifest, own: OwnGrafana) -> Iterator[Violation]:
+def _environment(platform: Platform, server: Manifest, own: OwnGrafana) -> Iterator[Suspect]:
     wanted = grafana.environment(platform.settings, platform.catalog, own)
     for container in containers(server):
         found: dict[str, Any] = {}
-        for variable in items(container.body.get("env")):
-            name = str(variable.get("name"))
+        variables = list(items(container.body.get("env")))
+        for variable in variables:
+            name, rest = str(variable.get("name")), [v for v in variables if v is not variable]
             if name in found:
-                yield container.breaks(f"sets {name} twice")
+                yield _without(container, f"sets {name} twice", "env", rest)
             if more := sorted(set(variable) - {"name", "value"}):
-                yield container.breaks(f"takes {name} from elsewhere ({more[0]}); Grafana's secrets are files")
+                how = f"takes {name} from elsewhere ({more[0]}); Grafana's secrets are files"
+                yield _without(container, how, "env", rest)
             found[name] = variable.get("value")
         if found.get(_ROLES) in _roles(platform):
             wanted = {**wanted, _ROLES: found.get(_ROLES)}
-        for how in differences(found, wanted):
-            yield container.breaks(how)
+        for one in differences(found, wanted):
+            yield _without(container, str(one), "env", [{"name": n, "value": v} for n, v in one.mended.items()])
         for source in items(container.body.get("envFrom")):
-            yield container.breaks(f"takes settings from elsewhere (envFrom {shown(str(source))})")
+            how = f"takes settings from elsewhere (envFrom {shown(str(source))})"
+            yield _without(container, how, "envFrom", [])
+
+
+def _without(container: Container, how: str, field: str, value: Any) -> Suspect:
+    """A violation about one field of a container, and that field as it should be."""
+    mended = with_body(container, put(container.body, (field,), value))
+    return Suspect(container.breaks(how), container.manifest, mended)
 
 
 def _roles(platform: Platform) -> list[str]:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from policies.compare import differences
+from policies.backstop import Backstop, Suspect
+from policies.compare import differences, put, shown
 from policies.context import Platform, environment, platform, refusal
-from policies.declared import ORGANISATION, read
-from policies.documents import compared, in_files, missing_said, standing_back, undisputed
+from policies.declared import ORGANISATION, Document, read
+from policies.documents import compared, in_files, missing_said, parts, undisputed
 from policies.objects import WORKLOADS, at, breaks, documents, items, plain
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
@@ -14,6 +15,7 @@ from policies.rules import cloud_budget, declarations, outside, profilers, reten
 from schemas.allowed import SYSTEM_NAMESPACE
 from schemas.reviewed import configuration_alerts as alerts
 from schemas.reviewed import configuration_programs as programs
+from schemas.reviewed.forms import NOTHING
 from schemas.service import Service
 from schemas.team import Organisation, Team
 
@@ -35,37 +37,70 @@ def _configuration(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     broken = [*_declarations(manifests), *(_programs(found) if found else ()), *(_alerts(found) if found else ())]
     if broken:
         broken = undisputed(broken, declarations.disputed(manifests))
-        if any(BUDGET in v.message for v in broken) and missing_said(manifests, _BUDGETS):
-            broken = [v for v in broken if BUDGET not in v.message]
-    if not found and not broken and not missing_said(manifests, declarations.RULES):
+        if any(BUDGET in s.violation.message for s in broken) and missing_said(manifests, _BUDGETS):
+            broken = [s for s in broken if BUDGET not in s.violation.message]
+    if not found and not broken and not _told(manifests):
         # Nothing can be compared without them: that is never silent.
-        broken = [Violation(f"the declarations in {SYSTEM_NAMESPACE} do not fit together")]
-    yield from standing_back(broken, manifests, _BEFORE)
+        yield Violation(f"the declarations in {SYSTEM_NAMESPACE} do not fit together")
+    yield from Backstop(manifests, _BEFORE).left(broken)
 
 
-def _declarations(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+def _declarations(manifests: Sequence[Manifest]) -> Iterator[Suspect]:
     """Every document of the catalog is one that service.yaml, _team.yaml or _org.yaml could be, with all that is
     inherited written out."""
     declared = read(manifests)
     catalogs = {str(at(m, "metadata", "name")): m for m in manifests if m.get("kind") == "ConfigMap"}
     if why := refusal(Organisation, declared.organisation):
         if manifest := catalogs.get(ORGANISATION):
-            yield breaks(manifest, f"holds no whole declaration of the organisation: {why}")
+            yield _alone(breaks(manifest, f"holds no whole declaration of the organisation: {why}"))
         else:
-            yield Violation(f"no ConfigMap {ORGANISATION} in {SYSTEM_NAMESPACE}: nobody said what holds for all")
-    for team in declared.teams.values():
-        if why := refusal(Team, team.body):
-            yield breaks(team.manifest, f"holds no whole declaration of team {team.name}: {why}")
-        elif (called := team.get("metadata.name")) != team.name:
-            yield breaks(team.manifest, f"holds the team {called}, not {team.name}")
-    for service in declared.services:
-        if why := refusal(Service, service.body):
-            yield breaks(service.manifest, f"holds no whole declaration of {service.name}: {why}")
-        elif (called := service.get("metadata.name")) != service.name:
-            yield breaks(service.manifest, f"holds {called} in {service.name}.yaml")
+            how = f"no ConfigMap {ORGANISATION} in {SYSTEM_NAMESPACE}: nobody said what holds for all"
+            yield _alone(Violation(how))
+    for document, why in _refused(manifests):
+        if not _said(document, why, manifests):
+            what = f"holds no whole declaration of {document.kind} {document.name}: {why}"
+            yield _alone(breaks(document.manifest, what))
+    for document in (*declared.teams.values(), *declared.services):
+        if (called := document.get("metadata.name")) != document.name and not _refusal(document):
+            yield _alone(breaks(document.manifest, f"holds the {document.kind} {called}, not {document.name}"))
 
 
-def _programs(found: Platform) -> Iterator[Violation]:
+def _refused(manifests: Sequence[Manifest]) -> Iterator[tuple[Document, str]]:
+    """Documents of teams and services that are no whole declarations, and why."""
+    declared = read(manifests)
+    for document in (*declared.teams.values(), *declared.services):
+        if why := _refusal(document):
+            yield document, why
+
+
+def _refusal(document: Document) -> str | None:
+    return refusal(Team if document.kind == "team" else Service, document.body)
+
+
+def _told(manifests: Sequence[Manifest]) -> bool:
+    """Whether another rule says what is wrong with the declarations."""
+    said = any(_said(document, why, manifests) for document, why in _refused(manifests))
+    return said or missing_said(manifests, declarations.RULES)
+
+
+def _alone(violation: Violation) -> Suspect:
+    """What no other rule says."""
+    return Suspect(violation, None, None)
+
+
+def _said(document: Document, why: str, manifests: Sequence[Manifest]) -> bool:
+    """Whether a rule about declarations speaks of the same value of the same document."""
+    where = document.declared(why.partition(":")[0])
+    for rule in (r for r in _BEFORE if r.severity == "error"):
+        for violation in rule.check(rule.applicable(manifests)):
+            if violation.declared and f"{where}.".startswith(f"{violation.declared}."):
+                return True
+            if violation.declared.startswith(f"{where}."):
+                return True
+    return False
+
+
+def _programs(found: Platform) -> Iterator[Suspect]:
     settings, catalog = found.settings, found.catalog
     services = {"services.json": programs.node_services(settings, catalog)}
     yield from compared(found, programs.NODE_SERVICES, services)
@@ -77,10 +112,11 @@ def _programs(found: Platform) -> Iterator[Violation]:
             wanted = {"env": programs.injected(service)} if service.injected else {}
             yield from in_files(manifest, wanted)
         elif found.find(BINDING, "", f"flameplane-inject-{service.name}"):
-            yield Violation(f"no ConfigMap {where[1]} in {where[0]}: without it {service.name} gets no agent")
+            how = f"no ConfigMap {where[1]} in {where[0]}: without it {service.name} gets no agent"
+            yield _alone(Violation(how))
 
 
-def _alerts(found: Platform) -> Iterator[Violation]:
+def _alerts(found: Platform) -> Iterator[Suspect]:
     wanted = alerts.groups(found.settings, found.catalog)
     if found.settings.alerts.rules == "configmap":
         manifest = found.find("ConfigMap", *alerts.NAME)
@@ -90,33 +126,46 @@ def _alerts(found: Platform) -> Iterator[Violation]:
         document = plain(manifest.get("spec")) if manifest else None
         yield from _monitor(found)
     if manifest is None:
-        yield Violation(f"no object holds the alert rules ({'/'.join(alerts.NAME)}): nobody would be told of anything")
+        how = f"no object holds the alert rules ({'/'.join(alerts.NAME)}): nobody would be told of anything"
+        yield _alone(Violation(how))
         return
-    yield from (breaks(manifest, how) for how in _rules(document, wanted))
-    for key in manifest.get("data") or {}:
+    for how, mended in _rules(document, wanted):
+        if manifest.get("kind") == "ConfigMap":
+            yield from parts(manifest, alerts.FILE, document, [(how, mended)])
+        else:
+            yield Suspect(breaks(manifest, how), manifest, put(manifest, ("spec",), mended))
+    for key, value in (manifest.get("data") or {}).items():
         if key != alerts.FILE:
-            yield breaks(manifest, f"has {key}, which was never reviewed; leave it out")
+            how = f"has {key} {shown(str(value))}, which was never reviewed; leave it out"
+            yield Suspect(breaks(manifest, how), manifest, put(manifest, ("data", key), NOTHING))
 
 
-def _rules(document: Any, wanted: alerts.Groups) -> Iterator[str]:
+def _rules(document: Any, wanted: alerts.Groups) -> Iterator[tuple[str, Any]]:
+    """What is wrong with the groups of rules, each with the groups as they would be without it."""
     if not isinstance(document, Mapping):
-        yield "holds no groups of rules"
+        yield "holds no groups of rules", document
         return
     try:
         groups, twice = alerts.by_name(items(document.get("groups")))
     except (AttributeError, TypeError):
-        yield "holds something that is no group of rules"
+        yield "holds something that is no group of rules", document
         return
-    yield from (f"has {name} twice" for name in twice)
-    yield from differences({**document, "groups": groups}, {"groups": wanted})
+    yield from ((f"has {name} twice", document) for name in twice)
+    for one in differences({**document, "groups": groups}, {"groups": wanted}):
+        listed = [
+            {**group, "rules": list((group.get("rules") or {}).values())} for group in one.mended["groups"].values()
+        ]
+        yield str(one), {**one.mended, "groups": listed}
 
 
-def _monitor(found: Platform) -> Iterator[Violation]:
+def _monitor(found: Platform) -> Iterator[Suspect]:
     manifest = found.find("PodMonitor", *alerts.MONITOR)
     if manifest is None:
-        yield Violation(f"no PodMonitor {alerts.MONITOR[1]} in {alerts.MONITOR[0]}: Prometheus would scrape nothing")
+        how = f"no PodMonitor {alerts.MONITOR[1]} in {alerts.MONITOR[0]}: Prometheus would scrape nothing"
+        yield _alone(Violation(how))
     else:
-        yield from (breaks(manifest, how) for how in differences(plain(manifest.get("spec")), alerts.monitor()))
+        for one in differences(plain(manifest.get("spec")), alerts.monitor()):
+            yield Suspect(breaks(manifest, str(one)), manifest, put(manifest, ("spec",), one.mended))
 
 
 RULES: Final = (

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from policies.backstop import Backstop
 from policies.context import platform
-from policies.documents import compared, standing_back, undisputed
+from policies.documents import compared, undisputed
 from policies.objects import WORKLOADS
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
@@ -23,7 +24,7 @@ def _gateway(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     broken += compared(found, gateway.CI_GATE, gate)
     if broken:
         broken = undisputed(broken, declarations.disputed(manifests))
-    yield from standing_back(broken, manifests, _BEFORE)
+    yield from Backstop(manifests, _BEFORE).left(broken)
 
 
 RULES = (

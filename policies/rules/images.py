@@ -126,6 +126,11 @@ def waits_for(image: str) -> str:
     return f"{missing} ({known[0]})" if known else missing
 
 
+def digest(repository: str) -> str:
+    """The digest that images.lock has; of an open entry any other one is as good."""
+    return str(_entries().get(repository, {}).get("digest") or f"sha256:{'0' * 64}")
+
+
 def _lock() -> dict[str, str]:
     """Repository -> what it is and waits for."""
     return {repository: str(entry["what"]) for repository, entry in _entries().items()}

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from policies import destinations, grafana
+from policies.backstop import Backstop, Suspect
 from policies.context import platform
-from policies.documents import standing_back
 from policies.objects import WORKLOADS, at, breaks, documents, label
 from policies.pyroscope import config_files, flags, override_files
 from policies.resources import SETTINGS
@@ -52,12 +52,17 @@ def _outside(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield container.breaks(f"reports to the vendor (-{flag}={value or 'true'})")
         if flag.startswith("symbolizer.") and not off and not INTERNAL.match(value):
             yield container.breaks(f"looks symbols up elsewhere (-{flag}={value or 'true'})")
-    sending = [violation for manifest in manifests for violation in _sends(manifest)]
-    yield from sending
+    yield from (violation for manifest in manifests for violation in _sends(manifest))
     if known := platform(manifests):
-        said = {id(violation.manifest) for violation in sending}
-        found = (v for v in (*grafana.judged(known), *destinations.judged(known)) if id(v.manifest) not in said)
-        yield from standing_back(found, manifests, (*secrets.RULES, *profilers.RULES))
+        found = (one for one in (*grafana.judged(known), *destinations.judged(known)) if not _sent(one))
+        yield from Backstop(manifests, (*secrets.RULES, *profilers.RULES)).left(found)
+
+
+def _sent(one: Suspect) -> bool:
+    """Whether this rule has already said of the object itself what is wrong with it."""
+    if one.was is None or one.mended is None:
+        return False
+    return sum(1 for _ in _sends(one.mended)) < sum(1 for _ in _sends(one.same or one.was))
 
 
 def _symbolizer(

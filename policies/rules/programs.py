@@ -1,84 +1,69 @@
 """Programs as they were reviewed: how they are started, and what keeps them up."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from policies.compared import Difference, differences
+from policies.backstop import Backstop, Suspect
+from policies.compare import Difference, differences, present
 from policies.context import Platform, platform
 from policies.objects import WORKLOADS, at, breaks, name, namespace
 from policies.programs import APP, key, program, reviewed, upkeep
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
-from schemas.allowed import BACKEND_NAMESPACE, KINDS, NAMESPACES
+from schemas.allowed import ACCESS_NAMESPACE, BACKEND_NAMESPACE, KINDS, NAMESPACES
 from schemas.reviewed.forms import ANY, Maybe
 from schemas.reviewed.program_forms import Workload
 from schemas.reviewed.programs import Key
 
 BUDGET: Final = "PodDisruptionBudget"
-# Where another rule says in words what is wrong with a field of an object, the comparison does not repeat it.
-# Part of a path -> rules.
-SAID_BY: Final = {
-    ".image": ("FP005", "FP013"),
-    ".args": ("FP004", "FP011", "FP012", "FP019", "FP033", "FP034", "FP035", "FP036", "FP039", "FP044"),
-    ".command": ("FP004", "FP011", "FP012", "FP019", "FP033", "FP035", "FP044"),
-    ".env": ("FP019", "FP033", "FP034", "FP035"),
-    ".volumeMounts": ("FP002", "FP012"),
-    ".ports": ("FP007", "FP048"),
-    "containers[": ("FP001", "FP002", "FP003", "FP005", "FP015", "FP038"),
-    "initContainers[": ("FP001", "FP002", "FP003", "FP005", "FP015", "FP038"),
-    ".replicas": ("FP036", "FP037"),
-    "spec.persistentVolumeClaimRetentionPolicy": ("FP012",),
-    "volumeClaimTemplates": ("FP012",),
-    "pod.affinity": ("FP036", "FP037"),
-    "pod.topologySpreadConstraints": ("FP037",),
-    ".resources": ("FP038",),
-    "Probe": ("FP033",),
-    "spec.updateStrategy": ("FP002",),
-    "spec.maxUnavailable": ("FP037",),
-    "spec.selector": ("FP037",),
-    "network": ("FP048",),  # of a program that is not there
-    "workload": ("FP001", "FP002", "FP003", "FP005", "FP015", "FP033", "FP036", "FP038", "FP049"),
-}
+# They say in words of their own what is wrong with a field.
+SPECIFIC: Final = (
+    *("FP001", "FP002", "FP003", "FP004", "FP005", "FP007", "FP011", "FP012", "FP013", "FP015", "FP019", "FP033"),
+    *("FP034", "FP035", "FP036", "FP037", "FP038", "FP039", "FP044", "FP048", "FP049"),
+)
 
 
 def _programs(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     if (found := platform(manifests)) is None:
         return
-    table, said = _table(found), _said(manifests)
+    yield from _specific(manifests).left(_unlike(manifests, found))
+
+
+def _unlike(manifests: Sequence[Manifest], found: Platform) -> Iterator[Suspect]:
+    table, registry = _table(found), found.settings.images.registry
     for manifest in _ours(manifests, WORKLOADS):
         row = table.get(key(manifest))
         if row is None or row.kind != manifest.get("kind"):
-            if not said(manifest, "workload"):
-                yield breaks(manifest, "is no program of this environment that was reviewed")
+            yield Suspect(breaks(manifest, "is no program of this environment that was reviewed"), manifest, None)
         else:
-            yield from _told(manifest, program(manifest, row), said)
+            yield from _suspects(manifest, program(manifest, row, registry))
 
 
 def _kept_up(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     if (found := platform(manifests)) is None:
         return
-    table, said = _table(found), _said(manifests)
+    table = _table(found)
     workloads = {key(m): m for m in _ours(manifests, WORKLOADS)}
+    suspects: list[Suspect] = []
     for where, row in table.items():
         manifest = workloads.get(where)
         if manifest is None:
-            network = next((m for m in manifests if m.get("kind") == "NetworkPolicy" and key(m) == where), None)
-            if network is None or not said(network, "network"):
-                yield Violation(f"{row.kind}/{where[1]} in {where[0]} is not declared: nothing does its work")
+            yield Violation(f"{row.kind}/{where[1]} in {where[0]} is not declared: nothing does its work")
         elif row.kind == manifest.get("kind"):
-            yield from _told(manifest, upkeep(manifest, row), said)
-    yield from _budgets(manifests, table, workloads, said)
-    yield from _classes(manifests, found, said)
+            suspects += _suspects(manifest, upkeep(manifest, row))
+    suspects += [*_budgets(manifests, table, workloads), *_classes(manifests, found)]
+    yield from _specific(manifests).left(suspects)
 
 
 def _budgets(
-    manifests: Sequence[Manifest], table: dict[Key, Workload], workloads: dict[Key, Manifest], said: "_Said"
-) -> Iterator[Violation]:
+    manifests: Sequence[Manifest], table: dict[Key, Workload], workloads: dict[Key, Manifest]
+) -> Iterator[Suspect]:
     budgets = {key(m): m for m in _ours(manifests, (BUDGET,))}
     for where, manifest in budgets.items():
         row = table.get(where)
         if row is None or not row.budget:
-            yield breaks(manifest, "belongs to no program that was reviewed: it may hold up every drain of a node")
+            how = "belongs to no program that was reviewed: it may hold up every drain of a node"
+            yield Suspect(breaks(manifest, how), manifest, None)
             continue
         replicas = at(workloads.get(where), "spec", "replicas") or 1
         wanted = {
@@ -87,35 +72,47 @@ def _budgets(
             "selector": {"matchLabels": {APP: where[1]}},
             "unhealthyPodEvictionPolicy": Maybe("AlwaysAllow"),
         }
-        if not any(said(m, "spec.selector") for m in (manifest, workloads.get(where)) if m is not None):
-            yield from _told(manifest, differences(manifest.get("spec"), wanted, "spec"), said)
+        yield from _parts(manifest, {"spec": wanted})
     for where, row in table.items():
-        if row.budget and where not in budgets and where in workloads and not said(workloads[where], "spec.selector"):
-            yield breaks(workloads[where], f"has no PodDisruptionBudget {where[1]}: a drain may take all its pods")
+        if row.budget and where not in budgets and where in workloads:
+            how = f"has no PodDisruptionBudget {where[1]}: a drain may take all its pods"
+            spec = {"maxUnavailable": 1, "selector": {"matchLabels": {APP: where[1]}}}
+            mended = {"kind": BUDGET, "metadata": {"namespace": where[0], "name": where[1]}, "spec": spec}
+            yield Suspect(breaks(workloads[where], how), None, mended)
 
 
-def _classes(manifests: Sequence[Manifest], found: Platform, said: "_Said") -> Iterator[Violation]:
+def _classes(manifests: Sequence[Manifest], found: Platform) -> Iterator[Suspect]:
     """The agents' priority, and volumes that are declared by themselves."""
-    volumes, grafana = found.settings.backend.volumes, found.settings.correlation.grafana
+    grafana, storage_class = found.settings.correlation.grafana, found.settings.backend.volumes.storage_class
+    # Before what is profiled, and never in its place: a profiler evicts nobody.
+    agents = {"value": 100_000, "globalDefault": Maybe(False), "description": Maybe(ANY), "preemptionPolicy": "Never"}
+    claims: dict[Key, Any] = {}
+    if size := getattr(grafana, "storage", None):
+        storage = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+        claims[(ACCESS_NAMESPACE, "grafana")] = {"spec": {**storage, "storageClassName": storage_class}}
     for manifest in manifests:
-        kind, wanted = manifest.get("kind"), None
-        body: Any = {k: v for k, v in manifest.items() if k not in ("apiVersion", "kind", "metadata")}
+        kind = manifest.get("kind")
         if kind == "PriorityClass" and name(manifest).startswith("flameplane-"):
-            # Before what is profiled, and never in its place: a profiler evicts nobody.
-            wanted = {"value": 100_000, "globalDefault": Maybe(False), "description": Maybe(body.get("description"))}
-            wanted["preemptionPolicy"] = "Never"
+            yield from _parts(manifest, agents)
         elif kind == "PersistentVolumeClaim" and namespace(manifest) in NAMESPACES:
-            size = getattr(grafana, "storage", None) if name(manifest) == "grafana" else None
-            if size is None:
-                yield breaks(manifest, "belongs to no program that was reviewed")
-                continue
-            storage = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
-            wanted = {"spec": {**storage, "storageClassName": volumes.storage_class}}
+            if (wanted := claims.pop(key(manifest), None)) is None:
+                yield Suspect(breaks(manifest, "belongs to no program that was reviewed"), manifest, None)
+            else:
+                yield from _parts(manifest, wanted)
         elif kind == "PersistentVolume" and name(manifest).startswith("flameplane-"):
-            claim = name(manifest).removeprefix("flameplane-")
-            wanted = {"spec": _static(claim, found)}
-        if wanted is not None:
-            yield from _told(manifest, differences(body, wanted), said)
+            yield from _parts(manifest, {"spec": _static(name(manifest).removeprefix("flameplane-"), found)})
+    for where, wanted in claims.items():
+        mended = {"kind": "PersistentVolumeClaim", "metadata": {"namespace": where[0], "name": where[1]}, **wanted}
+        how = f"no PersistentVolumeClaim {where[1]} in {where[0]}: its program could not start"
+        yield Suspect(Violation(how), None, mended)
+
+
+def _parts(manifest: Manifest, wanted: dict[str, Any]) -> Iterator[Suspect]:
+    """Where the parts of an object, beside what it is called, are not as reviewed."""
+    whole = {k: v for k, v in manifest.items() if k in ("apiVersion", "kind", "metadata")}
+    body = present({k: v for k, v in manifest.items() if k not in whole})
+    for one in differences(body, wanted):
+        yield Suspect(breaks(manifest, str(one)), manifest, {**whole, **one.mended})
 
 
 def _static(claim: str, found: Platform) -> dict[str, Any]:
@@ -142,33 +139,14 @@ def _ours(manifests: Sequence[Manifest], kinds: Sequence[str]) -> Iterator[Manif
     return (m for m in manifests if m.get("kind") in kinds and namespace(m) in NAMESPACES)
 
 
-_Said = Callable[[Manifest, str], bool]
-
-
-def _said(manifests: Sequence[Manifest]) -> _Said:
-    """Whether a rule of `SAID_BY` finds something in an object. Each of these rules runs once, if at all."""
+def _specific(manifests: Sequence[Manifest]) -> Backstop:
     from policies.rules import RULES  # noqa: PLC0415  this module is one of them
 
-    found: dict[str, set[int]] = {}
-
-    def blamed(rule: Rule) -> set[int]:
-        if rule.id not in found:
-            applicable = rule.applicable(manifests)
-            batches = [applicable] if rule.scope == "stack" else [[m] for m in applicable]
-            found[rule.id] = {id(v.manifest) for batch in batches if batch for v in rule.check(batch)}
-        return found[rule.id]
-
-    def said(manifest: Manifest, path: str) -> bool:
-        ids = {rule for part, rules in SAID_BY.items() if part in path for rule in rules}
-        return any(id(manifest) in blamed(rule) for rule in RULES if rule.id in ids)
-
-    return said
+    return Backstop(manifests, [rule for rule in RULES if rule.id in SPECIFIC])
 
 
-def _told(manifest: Manifest, found: Iterator[Difference], said: _Said) -> Iterator[Violation]:
-    for difference in found:
-        if not said(manifest, difference.path):
-            yield breaks(manifest, str(difference))
+def _suspects(manifest: Manifest, found: Iterator[Difference]) -> Iterator[Suspect]:
+    return (Suspect(breaks(manifest, str(one)), manifest, one.mended) for one in found)
 
 
 RULES: Final = (
@@ -179,7 +157,7 @@ RULES: Final = (
         "of them than any list of bad ones knows.",
         remediation="Start each program as schemas/reviewed/programs.py has it: image, command, arguments, variables, "
         "ports, mounts. What is meant to change is changed there too, for review.",
-        kinds=(*KINDS, SETTINGS),  # those of the rules in `SAID_BY` too
+        kinds=(*KINDS, SETTINGS),  # those of the specific rules too
         check=_programs,
         scope="stack",
     ),
@@ -190,16 +168,7 @@ RULES: Final = (
         "on the night when it is needed.",
         remediation="Keep replicas, roll-out, placement, probes, resources, volumes, schedules and disruption budgets "
         "as schemas/reviewed/programs.py has them. What is meant to change is changed there too, for review.",
-        kinds=(
-            "ConfigMap",
-            "NetworkPolicy",
-            BUDGET,
-            "PersistentVolume",
-            "PersistentVolumeClaim",
-            "PriorityClass",
-            *WORKLOADS,
-            SETTINGS,
-        ),
+        kinds=(*KINDS, SETTINGS),
         check=_kept_up,
         scope="stack",
     ),

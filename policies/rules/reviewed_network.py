@@ -42,7 +42,8 @@ def _network(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for policy in (p for p in policies if id(p) in clean and program(p) not in blamed):
         yield from _form(policy, {program(w) for w in workloads})
         selected = any(p is policy for w in workloads for p in selecting(w, policies))
-        if not selected and not misnamed:
+        absent = program(policy) in expected and program(policy) not in {program(w) for w in workloads}  # FP051 says so
+        if not selected and not misnamed and not absent:
             yield breaks(policy, "selects no pods of the platform: it opens what nobody declared, or nothing")
     yield from _services(ours, settings)
 

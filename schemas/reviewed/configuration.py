@@ -4,12 +4,11 @@ A key that is not here has Pyroscope's default, and may not be set: some of its 
 apart from components/pyroscope_config.py and pyroscope_limits.py on purpose: an edit there alone is then noticed.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.allowed import BACKEND_NAMESPACE, PROFILE_LABELS
 from schemas.catalog import Catalog
-from schemas.reviewed.configuration_forms import between, one_of, text
+from schemas.reviewed.forms import OneOf, Range, Text
 from schemas.settings import Settings
 from schemas.settings.backend import Backend, ObjectStorage
 
@@ -20,7 +19,7 @@ METASTORES: Final = (3, 5)  # a majority outlives one, or two
 _FOLDER: Final = "/etc/pyroscope/tls"
 _LOOPBACK: Final = "127.0.0.1"
 _HEADLESS: Final = f"pyroscope-metastore-headless.{BACKEND_NAMESPACE}.svc"
-_VERSION: Final = one_of("VersionTLS13", "VersionTLS12")
+_VERSION: Final = OneOf(("VersionTLS13", "VersionTLS12"))
 # MB/s of one pod, uncompressed, and how often a team may send that much: docs/backend.md.
 _MB_PER_POD: Final = 0.0051
 _HEADROOM: Final = 5.0
@@ -37,13 +36,13 @@ LABELS: Final = {
         {"action": "labeldrop", "regex": "span_name"},
         {"action": "labelkeep", "regex": f"__({'|'.join(_INTERNAL)})__|{'|'.join(PROFILE_LABELS)}"},
     ],
-    "max_label_names_per_series": between(15, 30),
-    "max_label_value_length": between(64, 512),
+    "max_label_names_per_series": Range(15, 30),
+    "max_label_value_length": Range(64, 512),
 }
 
 
-def config_file(settings: Settings, found: Mapping[str, Any]) -> dict[str, Any]:
-    """config.yaml; of ``found`` only the number of metastores is taken, which rule FP036 compares with the pods."""
+def config_file(settings: Settings, metastores: int) -> dict[str, Any]:
+    """config.yaml. ``metastores``: how many pods are declared, which is rule FP036's to judge."""
     backend = settings.backend
     wanted = {
         "architecture_storage": "v2",
@@ -63,13 +62,13 @@ def config_file(settings: Settings, found: Mapping[str, Any]) -> dict[str, Any]:
         },
         # Its default is a public server, which would learn of every build.
         "symbolizer": {
-            "debuginfod_url": text(
+            "debuginfod_url": Text(
                 r"|https?://[a-z0-9.-]+\.(svc|svc\.cluster\.local|internal|local)(:[0-9]+)?(/.*)?",
                 "empty or a server inside",
             )
         },
     }
-    return wanted | (_split(backend, found) if backend.architecture == "microservices" else _process(backend))
+    return wanted | (_split(backend, metastores) if backend.architecture == "microservices" else _process(backend))
 
 
 def _process(backend: Backend) -> dict[str, Any]:
@@ -85,11 +84,9 @@ def _process(backend: Backend) -> dict[str, Any]:
     }
 
 
-def _split(backend: Backend, found: Mapping[str, Any]) -> dict[str, Any]:
+def _split(backend: Backend, metastores: int) -> dict[str, Any]:
     """Microservices: peers by names known beforehand, and a certificate on every call."""
-    raft = (found.get("metastore") or {}).get("raft") or {} if hasattr(found.get("metastore"), "get") else {}
-    said = raft.get("bootstrap_expect_peers") if hasattr(raft, "get") else None
-    count = said if said in METASTORES and not isinstance(said, bool) else METASTORES[0]
+    count = metastores if metastores in METASTORES else METASTORES[0]
     names = [f"pyroscope-metastore-{n}.{_HEADLESS}" for n in range(count)]
     peer, own, metastore = _peer(backend), f"${{POD_NAME}}.{_HEADLESS}:9099", _metastore()
     metastore |= {
@@ -188,8 +185,8 @@ def overrides_file(settings: Settings, catalog: Catalog) -> dict[str, Any]:
         tenants[team.name] = {
             **_kept(days.fine_days),
             "max_query_length": _for(24),
-            "ingestion_rate_mb": between(rate, rate * _MOST),
-            "ingestion_burst_size_mb": between(max(16.0, rate * 2), max(64.0, rate * 2 * _MOST)),
+            "ingestion_rate_mb": Range(rate, rate * _MOST),
+            "ingestion_burst_size_mb": Range(max(16.0, rate * 2), max(64.0, rate * 2 * _MOST)),
             "reject_older_than": "1h",
             "reject_newer_than": "10m",
             "distributor_usage_groups": {"svc/${labels.service_name}": '{service_name=~".+"}'},
@@ -215,7 +212,7 @@ def _kept(days: int) -> dict[str, Any]:
 
 def _for(hours: int) -> Any:
     """A duration, in hours or in days."""
-    return one_of(f"{hours}h", f"{hours // 24}d")
+    return OneOf((f"{hours}h", f"{hours // 24}d"))
 
 
 def _rate(services: int, backend: Backend) -> float:

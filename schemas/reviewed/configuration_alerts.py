@@ -9,14 +9,14 @@ import yaml
 
 from schemas.allowed import NAMESPACES, SYSTEM_NAMESPACE
 from schemas.catalog import Catalog
-from schemas.reviewed.configuration_forms import text
+from schemas.reviewed.forms import Text
 from schemas.settings import Settings
 
 NAME: Final = (SYSTEM_NAMESPACE, "flameplane-rules")
 FILE: Final = "flameplane.rules.yaml"
 MONITOR: Final = (SYSTEM_NAMESPACE, "flameplane")
 _RUNBOOKS: Final = "docs/runbooks"  # in the project, where the settings name no URL
-_SUMMARY: Final = text(r"(?s).*\S.*", "a text for whoever is paged")
+_SUMMARY: Final = Text(r"(?s).*\S.*", "a text for whoever is paged", "Something is wrong.")
 
 Groups = dict[str, dict[str, Any]]
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from schemas.allowed import ACCESS_NAMESPACE, SPAN_PROFILE_LANGUAGES
 from schemas.catalog import Catalog
-from schemas.reviewed.configuration_forms import text
+from schemas.reviewed.forms import Text
 from schemas.settings import Settings
 from schemas.settings.correlation import OwnGrafana
 
@@ -141,13 +141,15 @@ def datasources_file(settings: Settings, catalog: Catalog) -> dict[str, Any]:
 def dashboard_file(found: Mapping[str, Any]) -> dict[str, Any]:
     """The dashboard: graphs of the platform's own Prometheus, and neither texts nor links. What they show is free."""
     source = {"type": "prometheus", "uid": "flameplane-prometheus"}
-    any_text = text(r"(?s)[^<>]*", "a text without markup")
+    any_text = Text(r"(?s)[^<>]*", "a text without markup")
     panel = {
         "type": "timeseries",
         "datasource": source,
         "title": any_text,
         "fieldConfig": {"defaults": {"unit": any_text}, "overrides": []},
-        "targets": [{"refId": "A", "datasource": source, "expr": text(r"(?s).+", "a query"), "legendFormat": any_text}],
+        "targets": [
+            {"refId": "A", "datasource": source, "expr": Text(r"(?s).+", "a query", "up"), "legendFormat": any_text}
+        ],
     }
     free = {key: found[key] for key in ("refresh", "time", "tags") if key in found}
     places = [{key: p.get(key) for key in ("id", "gridPos")} for p in found.get("panels") or () if hasattr(p, "get")]
