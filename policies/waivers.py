@@ -35,11 +35,23 @@ class Waivers:
     def unused(self, found: Iterable[tuple[Rule, Violation, str | None]], stack: str) -> Iterator[Problem]:
         """The waivers that cover nothing of what was ``found`` in an environment which they are about."""
         found = list(found)
-        for waiver, place in self.file.live:
-            if waiver.holds_in(stack) and not any(
-                r.id == waiver.rule and covers(waiver, v, urn) for r, v, urn in found
-            ):
+        used = [(w, p, self._covered(w, found)) for w, p in self.file.live if w.holds_in(stack)]
+        kept = list(used)
+        for waiver, place, mine in reversed(used):
+            others = [(p, theirs) for w, p, theirs in kept if w is not waiver]
+            if not mine:
+                kept = [item for item in kept if item[0] is not waiver]
                 yield Problem(UNUSED, f"{waiver.rule} finds nothing at {waiver.target}", place)
+            elif mine <= set().union(*(theirs for _, theirs in others)):
+                kept = [item for item in kept if item[0] is not waiver]
+                line = next(p[0] for p, theirs in others if mine & theirs)
+                message = f"what {waiver.rule} finds at {waiver.target} the waiver in line {line} covers already"
+                yield Problem(UNUSED, message, place, fix="Keep one of the two.")
+
+    @staticmethod
+    def _covered(waiver: Waiver, found: Sequence[tuple[Rule, Violation, str | None]]) -> set[int]:
+        """Which of what was found a waiver covers, by number."""
+        return {i for i, (rule, v, urn) in enumerate(found) if rule.id == waiver.rule and covers(waiver, v, urn)}
 
 
 def covers(waiver: Waiver, violation: Violation, urn: str | None) -> bool:
@@ -70,9 +82,11 @@ def _identity(manifest: Manifest) -> str:
 
 def load(rules: Sequence[Rule], today: date | None = None, path: Path = PATH) -> Waivers:
     """The file as it stands; without one nothing is waived."""
-    if not path.is_file():
+    if path.is_symlink() or (path.exists() and not path.is_file()):  # a link would let it change without a change here
+        return Waivers(File((), (Problem("WVR001", "is no ordinary file", (1, 1), fix="Replace it by a file."),)))
+    if not path.exists():
         return Waivers()
-    return Waivers(read(path.read_text(encoding="utf-8", errors="replace"), waivable(rules), today or current_day()))
+    return Waivers(read(path.read_bytes(), waivable(rules), today or current_day()))
 
 
 def waivable(rules: Iterable[Rule]) -> Mapping[str, bool]:

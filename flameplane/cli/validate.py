@@ -46,7 +46,8 @@ def validate(
         write(format_findings(findings, fmt, root), output)
     if any(fmt == "text" for fmt, _ in wanted):
         typer.echo(_summary(findings, len(checked.environments), checked.loaded.catalog), err=True)
-    raise typer.Exit(1 if any(f.severity != "note" for f in findings) else 0)
+    # A waiver that ends soon is told, and still holds.
+    raise typer.Exit(1 if any(f.severity != "note" and f.id != "WVR009" for f in findings) else 0)
 
 
 def pairs(formats: list[str], outputs: list[str]) -> list[tuple[Format, str]]:

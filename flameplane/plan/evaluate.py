@@ -21,7 +21,10 @@ PACK: Final = "policies"
 _RULE: Final = re.compile(r"(FP|WVR)\d{3}")
 # How the pack reports what policies/waivers.yaml covers, and what is wrong with the file.
 _WAIVED: Final = re.compile(r" \[waived: (?P<waiver>[^\n]*)\]$")
-_WAIVER_PLACE: Final = re.compile(rf"{WAIVERS}:(?P<line>\d+):(?P<column>\d+): ")
+_WAIVER: Final = re.compile(
+    rf"{WAIVERS}:(?P<line>\d+):(?P<column>\d+): (?P<message>[^\n]*)"
+    r"(\n  valid: (?P<valid>[^\n]*))?(\n  fix: (?P<fix>[^\n]*))?"
+)
 _CANNOT_RUN: Final = re.compile(
     r"can't run policy '.*?' from policy pack '.*?' during preview: (?P<reason>.*)", re.DOTALL
 )
@@ -125,9 +128,12 @@ class _Judge:
         if cannot := _CANNOT_RUN.fullmatch(diagnostic.message):
             severity, text = "error", f"could not run: {cannot['reason']}"
             fix = "Make every value the rule reads known before apply."
-        if at := _WAIVER_PLACE.match(text):
-            place = Location(WAIVERS, int(at["line"]), int(at["column"]))
-            return Finding(_rule_id(diagnostic.policyName), severity, text[at.end() :], place, fix=fix)
+        if wrong := _WAIVER.fullmatch(text):
+            place = Location(WAIVERS, int(wrong["line"]), int(wrong["column"]))
+            valid = tuple(wrong["valid"].split(", ")) if wrong["valid"] else ()
+            return Finding(
+                _rule_id(diagnostic.policyName), severity, wrong["message"], place, valid, wrong["fix"] or fix
+            )
         waived = _WAIVED.search(text) if diagnostic.policyName.endswith("-waived") else None
         if waived:
             severity, text = "note", text[: waived.start()]

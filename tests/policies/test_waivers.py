@@ -14,7 +14,7 @@ import yaml
 from corpus import fixtures
 from test_policy_pack import recording
 
-from flameplane.catalog.waivers import check_waivers
+from flameplane.catalog.waivers import check_waivers, known_rules
 from flameplane.findings import Finding, format_findings
 from flameplane.plan import evaluate
 from policies.rules import RULES
@@ -44,16 +44,31 @@ def one(**changes: Any) -> str:
 
 # What is wrong -> (text, id, line and column, part of the message).
 WRONG = {
+    "an empty file": ("", "WVR001", (1, 1), "declares nothing"),
+    "comments alone": ("# none\n", "WVR001", (1, 1), "declares nothing"),
+    "a list at the top": ("- rule: FP005\n", "WVR001", (1, 1), "a map with the key waivers"),
     "nothing there": ("waivers:\n", "WVR001", (1, 9), "has to be a list"),
+    "misspelt head": ("waiver: []\n", "WVR001", (1, 1), "did you mean waivers?"),
     "no list": ("waivers: {a: b}\n", "WVR001", (1, 10), "has to be a list"),
-    "another key": ("waivers: []\nwaiver: []\n", "WVR001", (2, 9), "unknown key waiver"),
+    "another key": ("waivers: []\nnotes: []\n", "WVR001", (2, 1), "unknown key notes"),
     "not YAML": ("waivers: [\n", "WVR001", (2, 1), "not valid"),
     "no map": ("waivers: [FP005]\n", "WVR001", (1, 11), "has to be a map"),
-    "an alias": ("waivers: [&a {rule: FP005}, *a]\n", "WVR001", (1, 1), "alias"),
+    "an anchor": ("waivers: [&a {rule: FP005}, *a]\n", "WVR001", (1, 11), "an anchor (&a)"),
+    "a tag": ("waivers: !!seq []\n", "WVR001", (1, 10), "a tag (!!seq)"),
+    "two documents": ("waivers: []\n---\nwaivers: []\n", "WVR001", (2, 1), "second document"),
+    "turned text": (one(reason="Up to the \u202eend.").replace("\\u202E", "\u202e"), "WVR001", (4, 22), "U+202E"),
+    "a date without quotes": (one().replace("'2026-12-31'", "2026-12-31"), "WVR001", (7, 12), "without quotes"),
+    "text for a list": (one(environments="prod"), "WVR001", (8, 17), "has to be a list"),
+    "no environments": (one(environments=[]), "WVR001", (8, 17), "environments is empty"),
+    "an environment twice": (one(environments=["dev", "dev"]), "WVR001", (10, 5), "listed twice"),
+    "a list for text": (one(rule=["FP005"]), "WVR001", (3, 3), "rule has to be text"),
+    "no value": (one(owner="x").replace("owner: x", "owner:"), "WVR001", (5, 9), "owner has no value"),
+    "misspelt": (one(expires=None, expiry="2026-12-31"), "WVR001", (7, 3), "did you mean expires?"),
+    "another word": (one(expires=None, until="2026-12-31"), "WVR001", (7, 3), "did you mean expires?"),
     "a key twice": (one() + "  rule: FP006\n", "WVR001", (8, 3), "written twice"),
-    "unknown key": (one(until="2026-12-31"), "WVR001", (8, 10), "unknown key until"),
+    "unknown key": (one(until="2026-12-31"), "WVR001", (8, 3), "unknown key until"),
     "no reason": (one(reason=None), "WVR001", (2, 3), "reason is missing"),
-    "no environment": (one(environments=["prd"]), "WVR001", (9, 3), "'local', 'dev', 'staging' or 'prod'"),
+    "no environment": (one(environments=["prd"]), "WVR001", (9, 5), "prd is no environment"),
     "a poor reason": (one(reason="later"), "WVR001", (4, 11), "reason"),
     "no approver": (one(approver=None), "WVR001", (2, 3), "approver is missing"),
     "no expiry": (one(expires=None), "WVR001", (2, 3), "expires is missing"),
@@ -76,7 +91,9 @@ WRONG = {
     "every object of a kind": (one(target="Deployment/*"), "WVR008", (3, 11), "no one object"),
     "every resource": (one(target="urn:pulumi:prod::flameplane::*::*"), "WVR008", (3, 11), "no one object"),
     "soon over": (one(expires="2026-12-06"), "WVR009", (7, 12), "14 more days"),
+    "last day": (one(expires="2026-11-22"), "WVR009", (7, 12), "until the end of today"),
     "twice": (one() + one().removeprefix("waivers:\n"), "WVR010", (8, 9), "line 2"),
+    "twice in prod": (one() + one(environments=["prod"]).removeprefix("waivers:\n"), "WVR010", (8, 9), "line 2"),
 }
 
 
@@ -99,10 +116,9 @@ def test_every_finding_is_shown_above() -> None:
     "text",
     [
         "waivers: []\n",
-        "",
         one(),
         one(expires="2026-11-22") and one(expires="2027-02-20"),
-        one().replace("'2026-12-31'", "2026-12-31"),  # YAML's own dates mean the same
+        one(environments=["dev"]) + one(environments=["prod"]).removeprefix("waivers:\n"),
         one(target="service/checkout"),
         one(target="aws:s3/bucket:Bucket/profiles"),
         one(target="urn:pulumi:prod::flameplane::*::flameplane-access/gateway"),
@@ -111,6 +127,21 @@ def test_every_finding_is_shown_above() -> None:
 )
 def test_nothing_is_wrong(text: str) -> None:
     assert problems(text) == []
+
+
+def test_a_misspelt_key_is_told_with_what_was_meant() -> None:
+    (found,) = problems(one(expires=None, expiry="2026-12-31"))
+    assert (found.fix, found.valid[:2]) == ("Write expires:", ("rule", "target"))
+    assert str(found).endswith("granted, environments\n  fix: Write expires:")
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    (found,) = read(b"waivers: []\n# \xff\n", CAN, TODAY).problems
+    assert (found.id, found.place) == ("WVR001", (2, 1))
+
+
+def test_validate_knows_the_rules_of_the_pack(root: Path) -> None:
+    assert known_rules(root) == waivable(RULES)
 
 
 def test_the_file_of_the_project_is_sound_and_empty() -> None:
@@ -195,6 +226,17 @@ def test_an_unused_waiver_is_an_error(root: Path, tmp_path: Path) -> None:
 def test_a_waiver_of_another_environment_is_neither_used_nor_unused(root: Path, tmp_path: Path) -> None:
     found = judged(root, tmp_path, one(target=target(), expires=day(60), environments=["prod"]))
     assert [(f.id, f.severity) for f in found] == [("FP005", "error")]
+
+
+def test_two_waivers_of_one_finding(root: Path, tmp_path: Path) -> None:
+    """By name and by URN: the second never applies."""
+    namespace, name = target().split("/")[1:]
+    urn = f"urn:pulumi:test::flameplane::*::{namespace}/{name}"
+    second = one(target=urn, expires=day(60)).removeprefix("waivers:\n")
+    found = judged(root, tmp_path, one(target=target(), expires=day(60)) + second)
+    assert [(f.id, f.severity) for f in found] == [("FP005", "note"), ("WVR007", "error")]
+    assert (found[-1].fix, found[-1].location and found[-1].location.line) == ("Keep one of the two.", 8)
+    assert "the waiver in line 2 covers already" in found[-1].message
 
 
 def test_a_waiver_by_urn(root: Path, tmp_path: Path) -> None:
