@@ -140,7 +140,10 @@ def test_other_forms(fmt: Any, tmp_path: Path) -> None:
         assert format_findings([], fmt, tmp_path) == "No findings.\n"
     else:
         suite = ElementTree.fromstring(text)
-        assert [suite.get(k) for k in ("tests", "failures", "skipped")] == ["6", "5", "1"]
+        assert [suite.get(k) for k in ("tests", "failures", "skipped")] == ["6", "3", "3"]
+        skipped = [case.get("message") for case in suite.findall("testcase/skipped")]
+        assert skipped[0] == "waived until 2027-01-31; @jane: reason: the team may spend more"
+        assert skipped[1] == "warning: expires soon"
         assert len(suite.findall("testcase")) == 6
         odd = Finding("FP006", "error", "<b> & \x07 ]]>")
         assert ElementTree.fromstring(format_findings([odd], fmt, tmp_path)).find("testcase/failure") is not None
