@@ -12,7 +12,7 @@ from flameplane.plan.summary import Summary
 from flameplane.review.costs import Row, rows
 from flameplane.review.declarations import Declared
 from flameplane.review.objects import ObjectChange
-from flameplane.review.parts import FINDINGS, LINK, address, at, folded, guarded, link, many, rule, table
+from flameplane.review.parts import FINDINGS, LINK, address, at, brief, folded, guarded, link, many, rule, table
 from flameplane.review.post import MARKER
 from flameplane.review.redact import Redactor
 from flameplane.review.review import Review
@@ -119,10 +119,12 @@ def _findings(page: Page) -> str:
     if found and (before := [f for f in found.before if not f.waived]):
         parts.append(folded(f"{many(len(before))} there before", table(before)))
     if found and found.fixed:
-        lines = "\n".join(f"- {f.id}: {md(f.message)}" for f in found.fixed[:FINDINGS])
+        lines = "\n".join(f"- {f.id}: {md(brief(f.message))}" for f in found.fixed[:FINDINGS])
         parts.append(folded(f"{many(len(found.fixed))} fixed", lines))
     if waived:
-        lines = "\n".join(f"- {rule(f)}: {md(f.message)}{at(f)}<br>waived {md(f.waived)}" for f in waived[:FINDINGS])
+        lines = "\n".join(
+            f"- {rule(f)}: {md(brief(f.message))}{at(f)}<br>waived {md(f.waived)}" for f in waived[:FINDINGS]
+        )
         parts.append(folded(f"{many(len(waived))} waived", lines))
     return "\n\n".join(parts)
 

@@ -1,5 +1,6 @@
 """Parts of a comment: a table of findings, links, a field with its values as far as they may be shown, a fold."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
@@ -21,6 +22,7 @@ _STATES: Final = {
     "changed": "changed",
 }
 _CELL: Final = 220  # characters of a cell
+_SENTENCE: Final = re.compile(r"[.:;!?] (?=[A-Z`])")  # "2.2. built" ends none
 _SIGN: Final = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}
 
 
@@ -29,8 +31,8 @@ def table(findings: Sequence[Finding]) -> str:
     lines = ["| rule | what | where | fix |", "| --- | --- | --- | --- |"]
     for f in findings[:FINDINGS]:
         where = link(f.location) if f.location else md(f.subject.rpartition("::")[2])
-        fix = md(_brief(f.fix))
-        lines.append(f"| {_SIGN[f.severity]} {rule(f)} | {md(_brief(f.message))} | {where} | {fix} |")
+        fix = md(brief(f.fix))
+        lines.append(f"| {_SIGN[f.severity]} {rule(f)} | {md(brief(f.message))} | {where} | {fix} |")
     if len(findings) > FINDINGS:
         lines.append(f"\n… and {len(findings) - FINDINGS} more, in the output of the job.")
     return "\n".join(lines)
@@ -41,13 +43,30 @@ def many(count: int) -> str:
     return f"{count} finding{'' if count == 1 else 's'}"
 
 
-def _brief(text: str) -> str:
-    """The first sentences that fit into a cell; the whole text is in the output of the job."""
+def brief(text: str) -> str:
+    """The first sentences that fit into a cell, never half a remark in brackets; the whole is in the job's output."""
     text = " ".join(text.split())
     if len(text) <= _CELL:
         return text
-    end = text.rfind(". ", 0, _CELL)
-    return text[: end + 1] if end > 0 else f"{text[: text.rfind(' ', 0, _CELL)]} …"
+    for end in reversed([found.start() + 1 for found in _SENTENCE.finditer(text, 0, _CELL)]):
+        if end > _CELL // 3 and not _open(text[:end]):
+            return text[:end]
+    kept = text[: text.rfind(" ", 0, _CELL)]
+    if (at := _open(kept)) > _CELL // 3:
+        kept = text[: at - 1].rstrip()
+        return f"{kept} …"
+    return f"{kept} …{')' if at else ''}"
+
+
+def _open(text: str) -> int:
+    """Where the first bracket opens that is not closed, from 1; 0 for none."""
+    opened: list[int] = []
+    for i, c in enumerate(text, 1):
+        if c == "(":
+            opened.append(i)
+        elif c == ")" and opened:
+            opened.pop()
+    return opened[0] if opened else 0
 
 
 def rule(finding: Finding) -> str:

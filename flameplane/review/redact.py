@@ -12,6 +12,7 @@ from typing import Any, Final
 from flameplane.catalog.tree import show_path
 from flameplane.plan.recording import Recording
 from flameplane.plan.values import walk
+from schemas.allowed import EGRESS_PROXY, NAMESPACES
 from schemas.settings import Settings
 
 # Settings whose values say nothing about accounts, hosts and people.
@@ -98,11 +99,17 @@ class Redactor:
         return isinstance(value, str) and _PLAIN.fullmatch(value) is not None and not _ACCOUNT.fullmatch(value)
 
 
+# Names that the program's own source holds: what has such a value says nothing about a setting that has it, too.
+_CONSTANTS: Final = frozenset((*NAMESPACES, EGRESS_PROXY))
+
+
 def _hidden(settings: Settings) -> Iterator[tuple[str, str]]:
     """Texts of the settings that are not on the list, with the setting that holds them."""
     for path, value in walk(settings.model_dump(mode="json", by_alias=True)):
         key = re.sub(r"\[.*", "", path).rpartition(".")[2]
         if not isinstance(value, str) or len(value) < _SHORTEST or _WORD.fullmatch(value):
+            continue
+        if value in _CONSTANTS:
             continue
         if not Redactor.may_show(value, key):
             yield value, path

@@ -85,6 +85,14 @@ def test_settings_stand_for_their_values(root: Path, redactor: Redactor) -> None
     assert redactor.text(f"environment prod, {settings.cluster.kubernetes_version}") == "environment prod, 1.36"
 
 
+def test_constants_of_the_program_are_no_settings(root: Path) -> None:
+    """A setting may have the value of a constant; that a sentence names the constant does not make it the setting."""
+    settings = load_settings(root, "local").settings
+    assert settings and settings.correlation.grafana_namespace == "flameplane-system"
+    text = "container job of CronJob/flameplane-cost-report in flameplane-system cannot start yet"
+    assert Redactor((settings,), ()).text(text) == text
+
+
 def test_values_of_fields() -> None:
     """Numbers, switches and sizes may be shown; texts may not, nor numbers that could be an account."""
     shown = [v for v in (1, 0.5, True, None, "20Gi", "500m", "30s", "true") if Redactor.may_show(v)]
