@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -61,8 +62,10 @@ def plan(  # noqa: PLR0917 - one parameter per option
     Exit codes: 0 passes, 1 findings of severity error, 2 usage, 3 the program or the policy pack failed.
     """
     wanted = pairs(formats or ["text"], outputs or [])
-    root = project_root(stack, services)
+    root = project_root(stack, services, base)
     with _materialised(root, base) as compared:
+        if compared:
+            _known(stack, root, compared.root)
         report = _report(root, stack, services, compared)
     report.source = (source_url or in_ci()).rstrip("/")
     for fmt, output in wanted:
@@ -93,6 +96,8 @@ def _report(root: Path, stack: str, services: Path | None, base: "Base | None") 
 
     loaded, settings = load(root, services), load_settings(root, stack)
     findings = in_order([*settings.findings, *loaded.findings])
+    if base and settings.settings is None and not (root / "stacks" / f"Pulumi.{stack}.yaml").exists():
+        findings = [_deleted(f, stack, base) if f.id == "SET066" else f for f in findings]
     if loaded.catalog is None or blocking(findings):
         return Report(root, stack, findings, Side(root, loaded, settings.settings, settings.sources))
     texts: dict[str, tuple[str, str, str]] = {}
@@ -109,6 +114,13 @@ def _report(root: Path, stack: str, services: Path | None, base: "Base | None") 
         report.before = before.result()
         report.review = review(base, report.before, side, stack, datetime.now(UTC).date())
     return report
+
+
+def _deleted(finding: Finding, stack: str, base: "Base") -> Finding:
+    """Settings that the base has: without them nothing reviews, changes or takes down what is applied."""
+    message = f"the settings of {stack} are deleted, which {base.ref} has: what is applied there is no longer reviewed"
+    fix = f"Bring the file back. To give {stack} up, destroy its stack first, and have this merged past the review."
+    return replace(finding, message=message, valid=(), fix=fix)
 
 
 @contextmanager
@@ -130,20 +142,26 @@ def _materialised(root: Path, ref: str | None) -> "Iterator[Base | None]":
         opened.__exit__(None, None, None)
 
 
-def project_root(stack: str, services: Path | None) -> Path:
-    """The project around the working folder; wrong options end here."""
+def project_root(stack: str, services: Path | None, base: str | None = None) -> Path:
+    """The project around the working folder; wrong options end here. With a ``base`` the stack may be one of that."""
     root = project()
+    if base is None:
+        _known(stack, root)
+    if services is not None and not services.is_dir():
+        raise typer.BadParameter(f"there is no folder {services}", param_hint="--services")
+    return root
+
+
+def _known(stack: str, *roots: Path) -> None:
+    """End where none of the projects has the stack."""
     from flameplane.catalog import stacks  # noqa: PLC0415
     from flameplane.catalog.suggest import closest  # noqa: PLC0415
 
-    known = stacks(root)
+    known = sorted({name for root in roots for name in stacks(root)})
     if stack not in known:
         guess = closest(stack, known)
         hint = f"did you mean {guess}?" if guess else f"there are {', '.join(known) or 'none'}"
         raise typer.BadParameter(f"there is no stack {stack}; {hint}", param_hint="--stack")
-    if services is not None and not services.is_dir():
-        raise typer.BadParameter(f"there is no folder {services}", param_hint="--services")
-    return root
 
 
 def declared(root: Path, stack: str, services: Path | None) -> "tuple[Loaded, list[Finding]]":

@@ -104,3 +104,29 @@ def test_every_environment_is_reviewed(workflow: dict[str, Any], root: Path) -> 
     assert post.index("plan-prod.md") < min(post.index(f"plan-{s}.md") for s in known if s != "prod")
     assert sorted(workflow["jobs"]["sarif"]["strategy"]["matrix"]["stack"]) == known
     assert workflow["concurrency"]["cancel-in-progress"] is True
+
+
+def test_what_is_deleted_or_fails_is_told(workflow: dict[str, Any], tmp_path: Path) -> None:
+    """The real step: an environment of the base alone is planned too, and a plan that says nothing gets a page."""
+    (script,) = (s["run"] for s in steps(workflow["jobs"]["plan"]) if "--base" in s.get("run", ""))
+    program = tmp_path / ".venv" / "bin" / "flameplane"
+    for folder in (program.parent, tmp_path / "stacks"):
+        folder.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$3" >> planned\ntest "$3" = dev && echo fine > review/plan-dev.md\n')
+    program.chmod(0o755)
+    for stack in ("dev", "prod"):
+        (tmp_path / "stacks" / f"Pulumi.{stack}.yaml").write_text("config: {}\n")
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    for command in (
+        ("init", "-q"),
+        ("add", "-A"),
+        (*who, "commit", "-qm", "a"),
+        ("rm", "-q", "stacks/Pulumi.prod.yaml"),
+        (*who, "commit", "-qm", "b"),
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    done = subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert (tmp_path / "planned").read_text().split() == ["dev", "prod"]
+    assert (tmp_path / "review/plan-dev.md").read_text() == "fine\n"
+    assert "Flameplane · prod: ❌ does not pass" in (tmp_path / "review/plan-prod.md").read_text()
