@@ -7,13 +7,14 @@ from pathlib import Path
 from flameplane.catalog.check import check
 from flameplane.catalog.loading import Loaded, load
 from flameplane.catalog.report import Report
-from flameplane.catalog.settings import load_settings, shared, stacks, strays
+from flameplane.catalog.settings import absent, load_settings, shared, stacks, strays
 from flameplane.catalog.strict import read
 from flameplane.catalog.waivers import check_waivers
 from flameplane.findings import Finding, Location, in_order
 from schemas.images import ImagesLock
 
 LOCK = "images.lock"
+PROGRAM = "Pulumi.yaml"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class Checked:
 
 
 def check_project(root: Path) -> Checked:
-    """Read and check every declared file. A folder that is no Pulumi project needs services/ only."""
+    """Read and check every declared file. A folder that is no Pulumi project needs services/ only; one that is has the
+    settings of every environment.
+    """
     loaded = load(root)
     environments = tuple(stacks(root))
     findings = list(loaded.findings)
@@ -34,7 +37,9 @@ def check_project(root: Path) -> Checked:
         findings += load_settings(root, stack, alone=True).findings
     findings += shared(root)
     findings += strays(root)
-    if (root / "Pulumi.yaml").is_file() or (root / LOCK).is_file():
+    if (root / PROGRAM).is_file():
+        findings += absent(root)
+    if (root / PROGRAM).is_file() or (root / LOCK).is_file():
         findings += check_lock(root)
     findings += check_waivers(root)
     return Checked(loaded, environments, in_order(findings))

@@ -20,6 +20,7 @@ from schemas.settings import Settings
 from schemas.settings.environments import ENVIRONMENTS
 
 FOLDER = "stacks"
+_FILES = tuple(f"Pulumi.{name}.yaml" for name in ENVIRONMENTS)
 _NO_FILE = "this is no ordinary file; links would let settings change without a change here"
 
 
@@ -33,7 +34,7 @@ class LoadedSettings:
 
 
 def load_settings(root: Path, stack: str, alone: bool = False) -> LoadedSettings:
-    """The settings file of ``stack``, held against those of the other environments unless it is looked at ``alone``."""
+    """The settings file of ``stack``; what it shares with others is told unless it is looked at ``alone``."""
     path = root / FOLDER / f"Pulumi.{stack}.yaml"
     name = f"{FOLDER}/{path.name}"
     report = Report("SET", ("config", f"{PROJECT}:"))
@@ -50,7 +51,7 @@ def load_settings(root: Path, stack: str, alone: bool = False) -> LoadedSettings
         return LoadedSettings(None, report.findings, Sources())
     tree = read(path, name, report)
     values = values_of(tree, report) if tree else None
-    return _checked(values, name, stack, report, {} if alone else _others(root, stack))
+    return _checked(values, name, stack, report=report, others=_others(root, stack), alone=alone)
 
 
 def check_settings(values: Mapping[str, Any], file: Path, root: Path) -> LoadedSettings:
@@ -70,7 +71,9 @@ def check_settings(values: Mapping[str, Any], file: Path, root: Path) -> LoadedS
     if like:  # Pulumi hands over what it has decrypted
         like = without_secrets(like, (), report)
     stack = _stack(file)
-    return _checked(graft(dict(values), like, Location(name, 1, 1)), name, stack, report, _others(root, stack))
+    return _checked(
+        graft(dict(values), like, Location(name, 1, 1)), name, stack, report=report, others=_others(root, stack)
+    )
 
 
 def shared(root: Path) -> list[Finding]:
@@ -87,11 +90,26 @@ def strays(root: Path) -> list[Finding]:
         report.add("040", f"{FOLDER} is no folder", Location(FOLDER, 1, 1))
     elif (folder.is_symlink() or folder.is_dir()) and not ordinary_folder(folder, FOLDER, report):
         return report.findings
-    known = stacks(root)
     for path in sorted(folder.glob("*.y*ml")):
-        if _stack(path) not in known:
+        if path.name not in _FILES:
             message = f"no environment reads this file; {FOLDER}/ holds Pulumi.<environment>.yaml"
-            report.add("040", message, Location(relative(path, root), 1, 1))
+            guess = closest(path.name, _FILES)
+            fix = f"Rename it to {guess}, or delete it." if guess and not (folder / guess).exists() else "Delete it."
+            report.add("040", message, Location(relative(path, root), 1, 1), valid=_FILES, fix=fix)
+    return report.findings
+
+
+def absent(root: Path) -> list[Finding]:
+    """Environments without a settings file: whoever deletes one would have it neither checked nor reviewed."""
+    report, known = Report("SET"), stacks(root)
+    if not known:
+        message = f"{FOLDER}/ holds the settings of no environment"
+        fix = f"Add {FOLDER}/Pulumi.<environment>.yaml for {', '.join(ENVIRONMENTS)}."
+        report.add("066", message, Location(FOLDER, 1, 1), fix=fix)
+        return report.findings
+    for name in (name for name in ENVIRONMENTS if name not in known):
+        file = f"{FOLDER}/Pulumi.{name}.yaml"
+        report.add("066", f"there is no {file}", Location(file, 1, 1), fix=f"Add {file}, or restore it.")
     return report.findings
 
 
@@ -108,11 +126,11 @@ def _others(root: Path, stack: str = "") -> dict[str, Node]:
 
 
 def stacks(root: Path) -> list[str]:
-    """Names of the environments that have a settings file, whatever is wrong with it."""
+    """Environments that have a settings file, whatever is wrong with it."""
     folder = root / FOLDER
     if folder.is_symlink() or not readable(folder):  # told by `strays`
         return []
-    return sorted(stack for p in folder.glob("Pulumi.*.yaml") if (stack := _stack(p)))
+    return sorted(_stack(path) for path in folder.glob("Pulumi.*.yaml") if path.name in _FILES)
 
 
 def _ordinary(file: Path) -> bool:
@@ -129,12 +147,38 @@ def _named(values: Node, stack: str, report: Report) -> Node:
     node = values.child("environment")
     if node is None or node.value == stack or node.value not in ENVIRONMENTS:
         return values
+    if stack not in ENVIRONMENTS:
+        report.add("061", f"{stack} is no environment", node.where, valid=ENVIRONMENTS, fix="Name the stack after one.")
+        return values
     message = f"environment is {node.value} in the file of {stack}"
     report.add("061", message, node.where, valid=(stack,), fix=f"Write {stack}")
-    return changed(values, ("environment",), replace(node, value=stack)) if stack in ENVIRONMENTS else values
+    return changed(values, ("environment",), replace(node, value=stack))
 
 
-def _checked(values: Node | None, name: str, stack: str, report: Report, others: Mapping[str, Node]) -> LoadedSettings:
+def _accounted(values: Node, others: Mapping[str, Node], report: Report) -> Node:
+    """The values with the account that its roles are of, where what stands there is another environment's.
+
+    Roles of one account, which no other environment names, tell whose the account is: the number was copied.
+    """
+    at = ("cloud", "accountId")
+    node, roles = values.find(at), values.find(("cloud", "adminRoleArns"))
+    if node is None or node.lost or roles is None or not isinstance(roles.value, list):
+        return values
+    accounts = {str(role.value).split(":")[4] for role in roles.value if str(role.value).count(":") > 4}
+    theirs = {name: there for name, tree in others.items() if (there := tree.find(at))}
+    taken = [(name, there) for name, there in theirs.items() if there.value == node.value]
+    own = next(iter(accounts), "")
+    if len(accounts) != 1 or own == node.value or not taken or own in [there.value for there in theirs.values()]:
+        return values
+    (name, there), fix = taken[0], f'Write "{own}", the account of adminRoleArns.'
+    message = f"{node.value} is the account of {name} ({there.where}), and the roles here are of {own}"
+    report.add("078", message, node.where, valid=(own,), fix=fix, related=(there.where, roles.where))
+    return changed(values, at, replace(node, value=own))
+
+
+def _checked(
+    values: Node | None, name: str, stack: str, *, report: Report, others: Mapping[str, Node], alone: bool = False
+) -> LoadedSettings:
     sources = Sources()
     settings: Settings | None = None
     if values:
@@ -142,7 +186,9 @@ def _checked(values: Node | None, name: str, stack: str, report: Report, others:
         sources.add("settings", stack, name, values)
         # Rules that depend on the environment go by the file's name where the value is wrong.
         hints: dict[KeyPath, str] = {("environment",): stack} if stack in ENVIRONMENTS else {}
-        settings = examine(Settings, _named(values, stack, report), report, hints=hints).model
-        apart({**others, stack: values}, report, only=stack)
+        named = _accounted(_named(values, stack, report), others, report)
+        settings = examine(Settings, named, report, hints=hints).model
+        if not alone:
+            apart({**others, stack: values}, report, only=stack)
     findings = in_order(report.findings)
     return LoadedSettings(None if findings else settings, findings, sources)

@@ -27,9 +27,9 @@ RULES: Final[dict[str, Rule]] = {
     ),
     "063": Rule("Demo outside environment local", "Demo workloads only cost elsewhere.", "Remove it.", _SET),
     "064": Rule(
-        "Object storage not fully described",
+        "Object storage not described by its kind",
         "SeaweedFS serves one machine and needs a volume and its keys; S3 needs the address range that may be reached.",
-        "Set the value that is named.",
+        "Set what storage of this kind needs, and nothing else.",
         _SET,
     ),
     "065": Rule(
@@ -157,6 +157,24 @@ RULES: Final[dict[str, Rule]] = {
         "Address range of the internet",
         "What is reached there lies inside: a range of the internet would open a way out to hosts of others.",
         "Write the private range of the host: inside 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10.",
+        _SET,
+    ),
+    "086": Rule(
+        "The platform's own where somebody else's belongs",
+        "The value opens a way in for others, and the platform's own pods and buckets would lie open to each other.",
+        "Name what is meant: the other's namespace, or a bucket that is not the platform's.",
+        _SET,
+    ),
+    "087": Rule(
+        "People sign in elsewhere than at the issuer",
+        "Grafana sends its client secret to the token endpoint, and people their passwords to the other one.",
+        "Write an address on the issuer's host, or on a host below it.",
+        _SET,
+    ),
+    "088": Rule(
+        "One audience for people and for CI",
+        "A token that a CI job asks for would name the audience by which people read profiles.",
+        "Give CI an audience of its own.",
         _SET,
     ),
 }

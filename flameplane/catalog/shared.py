@@ -69,6 +69,7 @@ def apart(environments: Mapping[str, Node], report: Report, only: str | None = N
     for first, second in _pairs(environments):
         if only not in (None, first, second):
             continue
+        _readable(environments, report, (first, second))
         for own in _OWN:
             mine, theirs = (_values(environments[name], own.paths) for name in (first, second))
             if not mine or mine != theirs or (own.prod_only and "prod" not in (first, second)):
@@ -84,6 +85,20 @@ def apart(environments: Mapping[str, Node], report: Report, only: str | None = N
             place = environments[other].nearest(own.paths[0]).where
             message = f"{mine[0]} is also the {own.what} of {other} ({place}): {own.why}"
             report.add("078", message, node.where, related=(place,))
+
+
+def _readable(environments: Mapping[str, Node], report: Report, names: tuple[str, str]) -> None:
+    """Report buckets of one environment that the other's endpoint lets through as somebody else's."""
+    for at, other in (names, names[::-1]):
+        listed = environments[at].find(("cloud", "vpc", "s3Endpoint", "readableBuckets"))
+        theirs = [own.paths[0] for own in _OWN if "bucket" in own.what]
+        for node in listed.value if listed and isinstance(listed.value, list) else ():
+            places = [
+                there for path in theirs if (there := environments[other].find(path)) and there.value == node.value
+            ]
+            if places and "-flameplane-" not in str(node.value):  # those are told by their names
+                message = f"{node.value} is a bucket of {other} ({places[0].where})"
+                report.add("086", message, node.where, related=(places[0].where,))
 
 
 def _owns(tree: Node, name: str, own: _Own, named: list[str]) -> bool:

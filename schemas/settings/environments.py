@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from schemas.allowed import NAMESPACES
 from schemas.base import Conflict
 from schemas.settings.correlation import OwnGrafana
 
@@ -15,6 +16,8 @@ RELIED_ON: Final = ("staging", "prod")  # staging is prod in small, or it proves
 MIN_REPLICAS: Final = 2  # one node may be drained while people read
 INJECTION: Final = 36  # the minor version of Kubernetes from which MutatingAdmissionPolicy is v1
 _MACHINE: Final = re.compile(r"^(https?://)?([a-z0-9.-]+\.)?localhost([:/]|$)|^(https?://)?127\.")
+# Buckets of the platform, of whichever environment, as they are called where settings do not say otherwise.
+_OWN_BUCKET: Final = re.compile(r"-flameplane-(profiles|audit|state)-")
 _NAME: Final = ("environment",)
 
 
@@ -28,6 +31,8 @@ def conflicts(settings: "Settings") -> Iterator[Conflict]:
     """Everything in one environment that does not go together."""
     yield from _storage(settings)
     yield from _cluster(settings)
+    yield from _others_own(settings)
+    yield from _sign_in(settings)
     if settings.environment != "local":
         yield from _outside_local(settings)
     if settings.environment in RELIED_ON:
@@ -47,8 +52,12 @@ def _storage(settings: "Settings") -> Iterator[Conflict]:
             yield Conflict("064", ("backend", "volumes", "blocks"), message, because=kind)
         if storage.credentials_secret is None:
             yield Conflict("064", (*at, "credentialsSecret"), "seaweedfs needs its keys: credentialsSecret", (), kind)
-    elif storage.egress is None:
+        return
+    if storage.egress is None:
         yield Conflict("064", (*at, "egress"), "s3 needs the address range of its endpoint: egress", (), kind)
+    if volumes.blocks:
+        message = "blocks is the volume of seaweedfs: with s3 it would have no effect"
+        yield Conflict("064", ("backend", "volumes", "blocks"), message, because=kind)
 
 
 def _cluster(settings: "Settings") -> Iterator[Conflict]:
@@ -57,6 +66,44 @@ def _cluster(settings: "Settings") -> Iterator[Conflict]:
         message = f"injection by policy needs Kubernetes 1.{INJECTION}, the cluster has {version}"
         reads = (("injection", "enabled"),)
         yield Conflict("065", ("cluster", "kubernetesVersion"), message, reads=reads)
+
+
+def _others_own(settings: "Settings") -> Iterator[Conflict]:
+    """What settings open to others: were it the platform's own, its doors would be open to itself."""
+    namespaces = (
+        (("access", "ingressNamespace"), settings.access.ingress_namespace, "the ingress controller"),
+        (("alerts", "prometheusNamespace"), settings.alerts.prometheus_namespace, "Prometheus"),
+    )
+    for path, namespace, who in namespaces:
+        if namespace in NAMESPACES:
+            yield Conflict("086", path, f"{namespace} is the platform's own namespace, where {who} does not run")
+    if settings.cloud is None:
+        return
+    buckets = settings.cloud.buckets
+    own = {settings.backend.object_storage.bucket, buckets.audit, buckets.state}
+    for index, bucket in enumerate(settings.cloud.vpc.s3_endpoint.readable_buckets):
+        if bucket in own or _OWN_BUCKET.search(bucket):
+            at = ("cloud", "vpc", "s3Endpoint", "readableBuckets", index)
+            yield Conflict("086", at, f"{bucket} is a bucket of the platform's, readable by its own roles only")
+
+
+def _sign_in(settings: "Settings") -> Iterator[Conflict]:
+    """Grafana hands its client secret to the token endpoint, and people their passwords to the other one."""
+    issuer, access = settings.access.issuer, ("access", "issuer")
+    if isinstance(grafana := settings.correlation.grafana, OwnGrafana):
+        host = _host(issuer)
+        for key, url in (("authUrl", grafana.oidc.auth_url), ("tokenUrl", grafana.oidc.token_url)):
+            if _host(url) != host and not _host(url).endswith(f".{host}"):
+                message = f"{_host(url)} is another host than the issuer's, which is {host}"
+                yield Conflict("087", ("correlation", "grafana", "oidc", key), message, because=access)
+    if settings.regression.ci_audience == settings.access.audience:
+        path = ("regression", "ciAudience")
+        message = f"{settings.access.audience} is the audience of people's tokens already"
+        yield Conflict("088", path, message, because=("access", "audience"))
+
+
+def _host(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0].partition(":")[0]
 
 
 def _outside_local(settings: "Settings") -> Iterator[Conflict]:

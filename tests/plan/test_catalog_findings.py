@@ -34,6 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "project"
     shutil.copytree(BASE, root)
     (root / "Pulumi.yaml").write_text("name: flameplane\n")
+    shutil.copytree(BASE.parents[1] / "broken_settings/base/stacks", root / "stacks")
     shutil.copy(Path(__file__).parents[2] / "images.lock", root)
     file = root / "services/payments/checkout/service.yaml"
     file.write_text(file.read_text().replace("mode: enforce", "mode: enforced"))
@@ -198,7 +199,7 @@ def test_validate_exit_codes_and_outputs(project: Path) -> None:
     file.write_text(file.read_text().replace("enforced", "enforce"))
     result = run(app, ["validate"])
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "2 services of 2 teams, 0 environments: no findings\n"
+    assert result.stderr == "2 services of 2 teams, 4 environments: no findings\n"
 
 
 def test_validate_outside_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -244,6 +244,32 @@ def test_unknown_stack_is_guessed(root: Path) -> None:
     assert (finding.id, finding.fix) == ("SET066", "Did you mean local?")
 
 
+GONE: list[tuple[tuple[str, ...], list[tuple[str, str]]]] = [
+    (("prod",), [("SET066", "stacks/Pulumi.prod.yaml")]),
+    (("prod", "staging"), [("SET066", "stacks/Pulumi.prod.yaml"), ("SET066", "stacks/Pulumi.staging.yaml")]),
+    (("local", "dev", "staging", "prod"), [("SET066", "stacks")]),
+]
+
+
+@pytest.mark.parametrize(("gone", "expected"), GONE)
+def test_settings_that_are_gone_are_missed(
+    gone: tuple[str, ...], expected: list[tuple[str, str]], project: Path
+) -> None:
+    """A program needs the settings of each environment; a folder without one needs services/ only."""
+    shutil.copytree(BASE.parents[1] / "broken_settings/base/stacks", project / "stacks")
+    for stack in gone:
+        (project / f"stacks/Pulumi.{stack}.yaml").unlink()
+    assert check_project(project).findings == []
+    (project / "Pulumi.yaml").write_text("name: flameplane\n")
+    (project / "images.lock").write_bytes((BASE.parents[3] / "images.lock").read_bytes())
+    found = check_project(project).findings
+    assert [(f.id, f.location and f.location.file) for f in found] == expected
+    shutil.rmtree(project / "stacks")
+    assert [(f.id, f.message) for f in check_project(project).findings] == [
+        ("SET066", "stacks/ holds the settings of no environment")
+    ]
+
+
 def test_generated_fleets_are_clean_and_repeat(tmp_path: Path) -> None:
     """What the benchmarks measure is a valid organisation, the same every time."""
     for size in (12, 130):

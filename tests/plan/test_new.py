@@ -38,6 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "project"
     shutil.copytree(BASE, root)
     (root / "Pulumi.yaml").write_text("name: flameplane\n")
+    shutil.copytree(BASE.parents[1] / "broken_settings/base/stacks", root / "stacks")
     monkeypatch.chdir(root)
     return root
 
