@@ -49,7 +49,7 @@ def collect(root: Path, folder: Path, report: Report) -> Files:
             case (team, service, "service.yaml"):
                 files.services[team, service] = path
             case _ if path.suffix not in _IGNORED:
-                files.told |= {parts, (*parts[:-1], _stray(parts, name, report))}
+                files.told |= {parts, (*parts[:-1], _stray(parts, name, folder, report))}
     _without_declaration(folders, files, relative(folder, root), report)
     return files
 
@@ -109,7 +109,7 @@ def _without_declaration(folders: set[tuple[str, ...]], files: Files, here: str,
             report.add("053", f"the folder {name} has no {wanted}", Location(name, 1, 1), fix=f"Add {name}/{wanted}")
 
 
-def _stray(parts: tuple[str, ...], name: str, report: Report) -> str:
+def _stray(parts: tuple[str, ...], name: str, folder: Path, report: Report) -> str:
     """Report a file without a meaning; the name that it should have, if that is what is wrong."""
     last = parts[-1].lower()
     stem, _, suffix = last.rpartition(".")
@@ -119,6 +119,8 @@ def _stray(parts: tuple[str, ...], name: str, report: Report) -> str:
         depth = {SERVICE: 3, TEAM: 2, ORGANISATION: 1}.get(meant or "", 0)
         if meant and depth == len(parts):
             fix, renamed = f"Rename it to {meant}.", meant
+        elif meant == ORGANISATION and (folder / ORGANISATION).exists():
+            fix = f"Delete it: services/{ORGANISATION} exists already."
         elif meant:
             fix = f"Move it to {next(p for p in _LAYOUT.replace(' or ', ', ').split(', ') if p.endswith(meant))}."
     report.add("040", f"this file has no meaning here; read are {_LAYOUT}", Location(name, 1, 1), fix=fix)

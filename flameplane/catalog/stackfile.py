@@ -88,7 +88,9 @@ def _meant(prefix: str, name: str) -> tuple[str, str]:
 def _default_provider(config: Node, node: Node | None, report: Report) -> None:
     """Report default providers that are not disabled by ``node``."""
     disabled = node.data() if node and isinstance(node.value, list) else ()
-    needed = ["kubernetes", "aws"] if config.child(f"{PROJECT}:cloud") else ["kubernetes"]
+    name = config.child(f"{PROJECT}:environment")  # that local has no cloud account is told as SET071
+    cloud = config.child(f"{PROJECT}:cloud") and (name is None or name.value != "local")
+    needed = ["kubernetes", "aws"] if cloud else ["kubernetes"]
     missing = [_PROVIDERS[name] for name in needed if name not in disabled]
     if not missing or (config.unsure and node is None) or (node and any(lost(node))):
         return

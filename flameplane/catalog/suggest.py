@@ -50,7 +50,8 @@ def _variants(text: str, pattern: str) -> Iterator[str]:
         yield base
         if pattern[:2] in ("^#", "^@"):
             yield f"{pattern[1]}{base}"
-        yield base.rstrip("/")
+        if "://" in base or "/" in base.rstrip("/"):  # `acme.example.com/` lacks its name, it has no slash too many
+            yield base.rstrip("/")
         yield re.sub(r"^http://", "https://", base)
         yield re.sub(r"^(?:ssh://)?git@([^:/]+)[:/](.*)$", r"https://\1/\2", base)
         yield re.sub(r"^(https?://)[^@/]*@", r"\1", base)
