@@ -183,7 +183,7 @@ def _waiver(waiver: WaiverChange) -> str:
     expires = waiver.details.get("expires", "no day")
     where = f" ({waiver.where.file}:{waiver.where.line})" if waiver.where else ""
     if waiver.state == "added":
-        return f"waiver: {waiver.rule} no longer blocks {waiver.target} until {expires}{where}"
+        return f"waiver: {waiver.rule} is waived at {waiver.target} until {expires}{where}"
     if waiver.state == "changed":
         longer = f"extended from {waiver.expired} to {expires}" if waiver.expired != expires else "changed"
         return f"waiver: {waiver.rule} at {waiver.target} is {longer}{where}"

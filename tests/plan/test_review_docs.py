@@ -62,3 +62,14 @@ def test_base_that_is_not_there(sample: Sample, tmp_path: Path) -> None:
     assert found.returncode == 2
     assert "this clone is shallow" in " ".join(found.stderr.split())
     assert "Traceback" not in found.stderr
+
+
+def test_deleted_settings_do_not_pass(tmp_path: Path) -> None:
+    """An environment of the base alone gets a comment that says so; one of neither side is a wrong option."""
+    made = Sample(tmp_path / "platform")
+    (made.folder / "stacks" / "Pulumi.prod.yaml").unlink()
+    found = made.plan("--base", "main", "--format", "markdown")
+    assert found.returncode == 1, found.stderr
+    assert "❌ does not pass, 1 error" in found.stdout
+    assert "the settings of prod are deleted, which main has" in found.stdout
+    assert made.plan().returncode == 2

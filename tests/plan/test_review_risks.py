@@ -108,7 +108,7 @@ ROWS: dict[str, tuple[str, str, str, str]] = {
     "lock of audit records": (PROD, "days: 400", "days: 365", "cloud.audit.days 400 → 365: how long"),
     "bill": (PROD, "monthlyUsd: 1500.0", "monthlyUsd: 9500.0", "cloud.budget.monthlyUsd 1500 → 9500"),
     "image": (LOCK, '"repository": "gateway",', f'"repository": "gateway", "digest": "{DIGEST}",', "so that it runs"),
-    "waiver": (WAIVERS, "waivers: []\n", WAIVER % "2026-12-31", "FP014 no longer blocks team/catalog until 2026-12-31"),
+    "waiver": (WAIVERS, "waivers: []\n", WAIVER % "2026-12-31", "FP014 is waived at team/catalog until 2026-12-31"),
     "rules": ("policies/rules/x.py", "", "X = 1\n", "policies/rules/x.py: the rules that judge this change"),
     "exports": ("exports/grants.yaml", "", "grants: []\n", "exports/grants.yaml: who may take profiles out"),
 }
