@@ -130,7 +130,7 @@ def _policy(rule: Rule, name: str, level: EnforcementLevel, waivers: Waivers, ab
     if rule.scope == "stack":
 
         def stack(args: StackValidationArgs, report: ReportViolation) -> None:
-            judge(_manifests(args), report)
+            judge(_manifests(args, about=resources.RESOURCE in rule.kinds), report)
 
         return StackValidationPolicy(validate=stack, **common)
 
@@ -144,9 +144,18 @@ def _manifest(args: ResourceValidationArgs | PolicyResource) -> Manifest | None:
     return resources.manifest(args.resource_type, args.name, args.props, protect=bool(args.opts.protect))
 
 
-def _manifests(args: StackValidationArgs) -> dict[str, Manifest]:
-    """All of a stack by URN, and its settings."""
-    found = {r.urn: m for r in args.resources if (m := _manifest(r)) is not None}
+def _about(args: PolicyResource) -> Manifest | None:
+    options = {"protect": bool(args.opts.protect)}
+    lists = {"ignoreChanges": args.opts.ignore_changes, "aliases": args.opts.aliases}
+    provider = args.provider.urn if args.provider else None
+    return resources.resource(
+        args.urn, args.props, {**options, **{k: list(v or ()) for k, v in lists.items()}}, provider
+    )
+
+
+def _manifests(args: StackValidationArgs, *, about: bool = False) -> dict[str, Manifest]:
+    """All of a stack by URN, and its settings. ``about``: what Pulumi knows of the resources, not what they are."""
+    found = {r.urn: m for r in args.resources if (m := (_about(r) if about else _manifest(r))) is not None}
     settings = resources.settings(_stack(args), pulumi.runtime.get_config_env())
     return found | ({"": settings} if settings else {})
 

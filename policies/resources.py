@@ -11,6 +11,8 @@ from typing import Any, Final
 from policies.rule import Manifest
 
 SETTINGS: Final = "Settings"  # kind of the one manifest that holds the settings of the environment
+RESOURCE: Final = "Resource"  # kind of what Pulumi knows of a resource beside its inputs
+PROVIDERS: Final = "pulumi:providers:"
 HELM_RELEASE: Final = (
     "kubernetes:helm.sh/v3:Release"  # the one kubernetes: type that is no object: it hides those it makes
 )
@@ -27,6 +29,24 @@ def manifest(resource_type: str, name: str, inputs: Manifest, *, protect: bool =
     if resource_type.startswith("kubernetes:"):
         return inputs
     return {"kind": resource_type, "metadata": {"name": name}, "spec": inputs, "options": {"protect": protect}}
+
+
+def resource(urn: str, inputs: Manifest, options: Mapping[str, Any], provider: str | None) -> Manifest | None:
+    """What Pulumi knows of a resource of the platform: of a provider its inputs, of any other the options and the
+    explicit provider (its URN; None: the default one). None for groups, and for what is part of no component of ours.
+    """
+    types, _, called = urn.split("::", 2)[2].partition("::")
+    *parents, own = types.split("$")
+    inside = any(parent.startswith("flameplane:") for parent in parents)
+    if not inside or (own.startswith(_GROUPS) and not own.startswith(PROVIDERS)):
+        return None
+    return {
+        "kind": RESOURCE,
+        "metadata": {"name": f"{own}::{called}"},
+        "spec": inputs if own.startswith(PROVIDERS) else {},
+        "options": options,
+        "provider": "::".join(provider.split("::")[2:4]).rpartition("$")[2] if provider else None,
+    }
 
 
 def settings(stack: str, config: Mapping[str, str]) -> Manifest | None:

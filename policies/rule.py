@@ -43,7 +43,11 @@ class Rule:
 
     def applicable(self, manifests: Iterable[Manifest]) -> list[Manifest]:
         """The manifests this rule is about."""
-        return [m for m in manifests if (m.get("kind") in self.kinds if self.kinds else m.get("kind") != "Settings")]
+        return [
+            m
+            for m in manifests
+            if (m.get("kind") in self.kinds if self.kinds else m.get("kind") not in ("Settings", "Resource"))
+        ]
 
 
 def run(rules: Iterable[Rule], manifests: Sequence[Manifest]) -> list[tuple[Rule, Violation]]:

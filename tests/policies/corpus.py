@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from pulumi_policy.deserialize import deserialize_properties
 from pulumi_policy.proxy import unknown_checking_proxy
 
-from flameplane.plan import Recording, record
+from flameplane.plan import Recording, Resource, record
 from flameplane.plan.values import to_struct
 from policies import resources
 from policies.rule import Manifest
@@ -87,8 +87,15 @@ def declared(stack: str) -> tuple[dict[str, Any], ...]:
         for r in recording.resources
         if r.custom and (m := resources.manifest(r.type, r.name, r.inputs, protect=r.protect)) is not None
     ]
+    found += [m for r in recording.resources if (m := about(r)) is not None]
     settings = resources.settings(stack, recording.config)
     return tuple(dict(m) for m in (*found, settings) if m)
+
+
+def about(resource: Resource) -> Manifest | None:
+    """What Pulumi knows of a resource beside its inputs."""
+    options = {"protect": resource.protect, "ignoreChanges": [*resource.ignore_changes], "aliases": [*resource.aliases]}
+    return resources.resource(resource.urn, resource.inputs, options, resource.provider)
 
 
 def over_the_wire(manifests: Sequence[Manifest]) -> list[Manifest]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus import ROOT, Fixture, fixtures, recorded
+from corpus import ROOT, Fixture, about, fixtures, recorded
 
 from flameplane.catalog import load
 from flameplane.findings import Finding
@@ -42,11 +42,13 @@ def changed(fixture: Fixture) -> tuple[Recording, list[Resource]]:
     for resource in recording.resources:
         seen = resources.manifest(resource.type, resource.name, resource.inputs, protect=resource.protect)
         if not resource.custom or seen is None:
-            found.append(resource)
+            found.append(one := _told(resource, by_identity))
+            touched += [one] if one is not resource else []
             continue
         if (now := by_identity.pop(_identity(seen), None)) is None:
             continue  # left out
         one = resource if now == seen else _with(resource, now)
+        one = _told(one, by_identity)
         found.append(one)
         if one is not resource:
             touched.append(one)
@@ -54,6 +56,23 @@ def changed(fixture: Fixture) -> tuple[Recording, list[Resource]]:
         touched.append(_new(added))
         found.append(touched[-1])
     return replace(recording, resources=tuple(found)), touched
+
+
+def _told(resource: Resource, manifests: dict[str, Any]) -> Resource:
+    """The resource with what a fixture changes of its options, or of a provider."""
+    seen = about(resource)
+    now = manifests.pop(_identity(seen), None) if seen else None
+    if seen is None or now is None or now == seen:
+        return resource
+    options = now["options"]
+    return replace(
+        resource,
+        inputs=now["spec"] or resource.inputs,
+        protect=options["protect"],
+        ignore_changes=tuple(options["ignoreChanges"]),
+        aliases=tuple(options["aliases"]),
+        provider=resource.provider if now["provider"] == seen["provider"] else None,
+    )
 
 
 def _identity(manifest: Mapping[str, Any]) -> str:
