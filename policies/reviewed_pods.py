@@ -56,8 +56,8 @@ def _own(manifest: Manifest) -> tuple[str, ...]:
 
 def _pod(manifest: Manifest) -> Iterator[Violation]:
     spec = pod(manifest)
-    for field, value in spec.items():
-        if value is None or field in (*reviewed.POD_FIELDS, *SAID_POD):
+    for field in (f for f in spec if f not in (*reviewed.POD_FIELDS, *SAID_POD)):
+        if (value := spec[field]) is None:
             continue
         if (field, value) == ("hostUsers", False) and not is_agent(manifest):
             continue  # a user namespace of its own: less than the default
@@ -105,9 +105,9 @@ def _volumes(manifest: Manifest) -> Iterator[Violation]:
 
 def _container(container: Container) -> Iterator[Violation]:
     of_agent = is_agent(container.manifest) and container.name in OWN_CONTAINERS
-    for field, value in container.body.items():
+    for field in (f for f in container.body if f not in reviewed.CONTAINER_FIELDS):  # a known one may be unknown yet
         said = field == "lifecycle" or (of_agent and field == "restartPolicy")
-        if value is not None and field not in reviewed.CONTAINER_FIELDS and not said:
+        if container.body[field] is not None and not said:
             yield container.breaks(f"sets {field}; valid: {', '.join(reviewed.CONTAINER_FIELDS)}")
     for field in (f for f in container.security if f not in (*reviewed.CONTAINER_SECURITY, *SAID_SECURITY)):
         if at(container.security, field, "hostProcess"):
