@@ -30,7 +30,7 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
-from policies import resources
+from policies import applied, resources
 from policies.rule import Manifest, Rule, Violation
 from policies.waivers import MARK, SUFFIX, UNUSED, Waivers
 from schemas.waivers import TEXTS, WARNINGS, Problem
@@ -144,6 +144,14 @@ def _manifest(args: ResourceValidationArgs | PolicyResource) -> Manifest | None:
     return resources.manifest(args.resource_type, args.name, args.props, protect=bool(args.opts.protect))
 
 
+def _declared(args: PolicyResource) -> Manifest | None:
+    """A resource of a whole stack, which Pulumi hands over as it is after apply, as it was declared."""
+    manifest = _manifest(args)
+    with suppress(UnknownValueError):  # before apply nothing was filled in
+        return manifest and applied.declared(manifest)
+    return manifest
+
+
 def _about(args: PolicyResource) -> Manifest | None:
     options = {"protect": bool(args.opts.protect)}
     lists = {"ignoreChanges": args.opts.ignore_changes, "aliases": args.opts.aliases}
@@ -155,7 +163,7 @@ def _about(args: PolicyResource) -> Manifest | None:
 
 def _manifests(args: StackValidationArgs, *, about: bool = False) -> dict[str, Manifest]:
     """All of a stack by URN, and its settings. ``about``: what Pulumi knows of the resources, not what they are."""
-    found = {r.urn: m for r in args.resources if (m := (_about(r) if about else _manifest(r))) is not None}
+    found = {r.urn: m for r in args.resources if (m := (_about(r) if about else _declared(r))) is not None}
     settings = resources.settings(_stack(args), pulumi.runtime.get_config_env())
     return found | ({"": settings} if settings else {})
 

@@ -23,6 +23,9 @@ def _known(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 continue
             for path in dict.fromkeys(_unknown(manifest.get("spec") or {}, INPUTS[kind])):
                 yield Violation(f"{named} sets {path}, which no rule judges", manifest)
+        elif at(manifest, "metadata", "managedFields") is not None:
+            how = "declares managedFields, by which the server says what is declared: rules would look at nothing else"
+            yield breaks(manifest, how)
         elif kind not in KINDS:
             yield breaks(manifest, f"({version}) is of a kind that no rule judges")
         elif version is not None and KINDS[kind] and version not in KINDS[kind]:
