@@ -42,25 +42,25 @@ def changed(fixture: Fixture) -> tuple[Recording, list[Resource]]:
     for resource in recording.resources:
         seen = resources.manifest(resource.type, resource.name, resource.inputs, protect=resource.protect)
         if not resource.custom or seen is None:
-            found.append(one := _told(resource, by_identity))
+            found.append(one := _told(resource, resource, by_identity))
             touched += [one] if one is not resource else []
             continue
         if (now := by_identity.pop(_identity(seen), None)) is None:
             continue  # left out
         one = resource if now == seen else _with(resource, now)
-        one = _told(one, by_identity)
+        one = _told(one, resource, by_identity)
         found.append(one)
         if one is not resource:
             touched.append(one)
-    for added in (m for m in by_identity.values() if m["kind"] != resources.SETTINGS):
+    for added in (m for m in by_identity.values() if m["kind"] not in (resources.SETTINGS, resources.RESOURCE)):
         touched.append(_new(added))
         found.append(touched[-1])
     return replace(recording, resources=tuple(found)), touched
 
 
-def _told(resource: Resource, manifests: dict[str, Any]) -> Resource:
-    """The resource with what a fixture changes of its options, or of a provider."""
-    seen = about(resource)
+def _told(resource: Resource, recorded_one: Resource, manifests: dict[str, Any]) -> Resource:
+    """The resource with what a fixture changes of its options, or of a provider, as against the recorded one."""
+    seen = about(recorded_one)
     now = manifests.pop(_identity(seen), None) if seen else None
     if seen is None or now is None or now == seen:
         return resource
