@@ -87,19 +87,38 @@ def _others_own(settings: "Settings") -> Iterator[Conflict]:
             yield Conflict("086", at, f"{bucket} is a bucket of the platform's, readable by its own roles only")
 
 
+# Providers that have endpoints on other hosts than their issuer's, as their discovery documents say
+# (<issuer>/.well-known/openid-configuration): host of the issuer -> hosts of the endpoints.
+_ENDPOINTS: Final = (
+    (re.compile(r"accounts\.google\.com"), r"oauth2\\.googleapis\\.com"),
+    (re.compile(r"sts\.windows\.net"), r"login\\.microsoftonline\\.com"),
+    (re.compile(r"cognito-idp\.([a-z0-9-]+)\.amazonaws\.com"), r"[a-z0-9-]+\\.auth\\.\1\\.amazoncognito\\.com"),
+)
+
+
 def _sign_in(settings: "Settings") -> Iterator[Conflict]:
     """Grafana hands its client secret to the token endpoint, and people their passwords to the other one."""
     issuer, access = settings.access.issuer, ("access", "issuer")
     if isinstance(grafana := settings.correlation.grafana, OwnGrafana):
         host = _host(issuer)
         for key, url in (("authUrl", grafana.oidc.auth_url), ("tokenUrl", grafana.oidc.token_url)):
-            if _host(url) != host and not _host(url).endswith(f".{host}"):
+            if not _endpoint(_host(url), host):
                 message = f"{_host(url)} is another host than the issuer's, which is {host}"
                 yield Conflict("087", ("correlation", "grafana", "oidc", key), message, because=access)
     if settings.regression.ci_audience == settings.access.audience:
         path = ("regression", "ciAudience")
         message = f"{settings.access.audience} is the audience of people's tokens already"
         yield Conflict("088", path, message, because=("access", "audience"))
+
+
+def _endpoint(host: str, issuer: str) -> bool:
+    """Whether a host is the issuer's, one below it, or where a known provider has its endpoints."""
+    if host == issuer or host.endswith(f".{issuer}"):
+        return True
+    for pattern, elsewhere in _ENDPOINTS:
+        if found := pattern.fullmatch(issuer):
+            return re.fullmatch(found.expand(elsewhere), host) is not None
+    return False
 
 
 def _host(url: str) -> str:

@@ -21,6 +21,7 @@ from flameplane.catalog.project import check_project
 from flameplane.catalog.report import Report
 from flameplane.catalog.strict import parse
 from flameplane.findings import format_findings
+from schemas.settings.environments import _endpoint
 
 HERE = Path(__file__).parent
 BASE, CASES = HERE / "broken_settings" / "base", HERE / "broken_settings" / "cases"
@@ -188,3 +189,21 @@ def test_replaced_values_give_findings_and_never_raise(tmp_path: Path) -> None:
         assert bool(loaded.findings) == (loaded.settings is None), values
         refused += bool(loaded.findings)
     assert refused > 300
+
+
+@pytest.mark.parametrize(
+    ("issuer", "endpoint", "fits"),
+    [
+        ("id.example.com", "id.example.com", True),
+        ("example.okta.com", "login.example.okta.com", True),
+        ("accounts.google.com", "oauth2.googleapis.com", True),
+        ("accounts.google.com", "oauth2xgoogleapis.com", False),
+        ("sts.windows.net", "login.microsoftonline.com", True),
+        ("cognito-idp.eu-west-1.amazonaws.com", "acme.auth.eu-west-1.amazoncognito.com", True),
+        ("cognito-idp.eu-west-1.amazonaws.com", "acme.auth.us-east-1.amazoncognito.com", False),
+        ("id.example.com", "oauth2.googleapis.com", False),
+        ("id.example.com", "id.example.com.evil.com", False),
+    ],
+)
+def test_endpoints_belong_to_their_issuer(issuer: str, endpoint: str, fits: bool) -> None:
+    assert _endpoint(endpoint, issuer) is fits
