@@ -40,8 +40,9 @@ def unlike(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield Violation(f"{'/'.join(key)} is not declared: nothing holds what it was about")
         elif key in found:
             yield from _differs(found[key], spec)
+    bound = {(BINDINGS[kind], str(at(m, "spec", "policyName"))) for (kind, _), m in found.items() if kind in BINDINGS}
     for key in found.keys() - wanted.keys():
-        yield from _foreign(found[key])
+        yield from _foreign(found[key], key in bound)
 
 
 def _told_elsewhere(key: tuple[str, str]) -> bool:
@@ -89,7 +90,7 @@ def _differs(manifest: Manifest, wanted: Any) -> Iterator[Violation]:
         return
 
 
-def _foreign(manifest: Manifest) -> Iterator[Violation]:
+def _foreign(manifest: Manifest, bound: bool) -> Iterator[Violation]:
     """What no file describes: under our names, by our policies, or about our pods."""
     kind, policy = str(manifest.get("kind")), str(at(manifest, "spec", "policyName"))
     if name(manifest).startswith(OURS):
@@ -100,10 +101,14 @@ def _foreign(manifest: Manifest) -> Iterator[Violation]:
         yield breaks(
             manifest, f"may change the platform's own pods in {', '.join(reached)}, whose fields were reviewed"
         )
+    elif kind in BINDINGS and (reached := _reached(manifest)):
+        yield breaks(manifest, f"may refuse what was reviewed in {', '.join(reached)}: nothing of it would start")
+    elif kind == MUTATING and not bound:
+        yield breaks(manifest, "is bound by nothing here: whoever binds it changes pods by it")
 
 
 def _reached(binding: Manifest) -> list[str]:
-    """The platform's namespaces that a binding selects; all, unless it names others."""
+    """The platform's namespaces, and the cluster's own, that a binding selects; all, unless it names others."""
     selector = at(binding, "spec", "matchResources", "namespaceSelector") or {}
     label = reviewed.NAMESPACE_LABEL
     named = [str(v) for k, v in (selector.get("matchLabels") or {}).items() if k == label]
@@ -112,7 +117,9 @@ def _reached(binding: Manifest) -> list[str]:
             named += texts(expression.get("values"))
         elif expression.get("key") == label and expression.get("operator") == "NotIn":
             named += ["?"] if set(NAMESPACES) <= set(texts(expression.get("values"))) else []
-    return [n for n in NAMESPACES if n in named] if named else list(NAMESPACES)
+    if not named:
+        return list(NAMESPACES)
+    return [n for n in (*NAMESPACES, *named) if n in named and (n in NAMESPACES or n.startswith("kube-"))]
 
 
 def _with(value: Any, replacements: Mapping[Any, str]) -> Any:

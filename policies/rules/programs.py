@@ -11,6 +11,7 @@ from policies.programs import APP, key, program, reviewed, upkeep
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import ACCESS_NAMESPACE, BACKEND_NAMESPACE, KINDS, NAMESPACES
+from schemas.reviewed.elsewhere import PRIORITY_CLASS
 from schemas.reviewed.forms import ANY, Maybe
 from schemas.reviewed.program_forms import Workload
 from schemas.reviewed.programs import Key
@@ -92,7 +93,7 @@ def _classes(manifests: Sequence[Manifest], found: Platform) -> Iterator[Suspect
         claims[(ACCESS_NAMESPACE, "grafana")] = {"spec": {**storage, "storageClassName": storage_class}}
     for manifest in manifests:
         kind = manifest.get("kind")
-        if kind == "PriorityClass" and name(manifest).startswith("flameplane-"):
+        if kind == "PriorityClass" and name(manifest) == PRIORITY_CLASS:  # others: rule FP057
             yield from _parts(manifest, agents)
         elif kind == "PersistentVolumeClaim" and namespace(manifest) in NAMESPACES:
             if (wanted := claims.pop(key(manifest), None)) is None:
@@ -101,6 +102,10 @@ def _classes(manifests: Sequence[Manifest], found: Platform) -> Iterator[Suspect
                 yield from _parts(manifest, wanted)
         elif kind == "PersistentVolume" and name(manifest).startswith("flameplane-"):
             yield from _parts(manifest, {"spec": _static(name(manifest).removeprefix("flameplane-"), found)})
+    if not any(m.get("kind") == "PriorityClass" and name(m) == PRIORITY_CLASS for m in manifests):
+        yield Suspect(
+            Violation(f"no PriorityClass {PRIORITY_CLASS}: the agent, which names it, is refused"), None, None
+        )
     for where, wanted in claims.items():
         mended = {"kind": "PersistentVolumeClaim", "metadata": {"namespace": where[0], "name": where[1]}, **wanted}
         how = f"no PersistentVolumeClaim {where[1]} in {where[0]}: its program could not start"
