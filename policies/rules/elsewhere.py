@@ -6,7 +6,7 @@ from typing import Any, Final
 from policies.backstop import Backstop, Suspect
 from policies.context import Platform, platform
 from policies.objects import at, breaks, name, namespace
-from policies.resources import RESOURCE, SETTINGS
+from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import CLOUD_KINDS, KINDS, NAMESPACES
 from schemas.reviewed.elsewhere import NAMESPACED, PRIORITY_CLASS, Place, elsewhere, near
@@ -37,16 +37,14 @@ def _elsewhere(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 
 
 def _strangers(manifests: Sequence[Manifest], found: Platform) -> Iterator[tuple[Violation, Manifest]]:
-    """Objects in namespaces of others that the platform knows of, or made by it in any, that nobody reviewed."""
+    """Objects in namespaces of others that the platform knows of, or of the cluster itself, that nobody reviewed."""
     known, spaces = set(elsewhere(found.settings, found.catalog)), near(found.settings, found.catalog)
-    made = {str(at(m, "metadata", "name")) for m in manifests if m.get("kind") == RESOURCE}
-    ours = {(one.partition("::")[0].rpartition(":")[2], one.partition("::")[2]) for one in made}
     for manifest in manifests:
         place = Place(str(manifest.get("kind")), namespace(manifest), name(manifest))
         if place.kind not in NAMESPACED or place.namespace in NAMESPACES or place in known:
             continue
         there = place.namespace in spaces or place.namespace.startswith(SYSTEM)
-        if there or (place.kind, f"{place.namespace}/{place.name}") in ours:
+        if there:
             yield (
                 breaks(manifest, "stands outside the platform's namespaces, where it declares nothing like it"),
                 manifest,
@@ -91,7 +89,7 @@ RULES: Final = (
         "rule: one ConfigMap there gives away the cluster, one volume the profiles.",
         remediation="Declare it in one of the platform's namespaces, or leave it out. What an existing Grafana and the "
         "demo need elsewhere stands in schemas/reviewed/elsewhere.py; one more is added there, for review.",
-        kinds=(*KINDS, *CLOUD_KINDS, RESOURCE, SETTINGS),  # those of the other rules too
+        kinds=(*KINDS, *CLOUD_KINDS, SETTINGS),  # those of the other rules too
         check=_elsewhere,
         scope="stack",
         waivable=False,
