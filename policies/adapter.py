@@ -39,6 +39,7 @@ COULD_NOT_RUN = "could not run"
 DOCS = "docs/policies.md"
 
 Report = Callable[[str, str | None], None]
+_INPUTS: dict[str, Manifest] = {}  # of each resource by URN: what it was declared with in this run
 
 
 def policies(rule: Rule, waivers: Waivers = Waivers()) -> list[Policy]:  # noqa: B008  frozen
@@ -135,7 +136,10 @@ def _policy(rule: Rule, name: str, level: EnforcementLevel, waivers: Waivers, ab
         return StackValidationPolicy(validate=stack, **common)
 
     def resource(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        judge({args.urn: m} if (m := _manifest(args)) is not None else {}, report)
+        manifest = _manifest(args)
+        if manifest is not None:
+            _INPUTS[args.urn] = manifest
+        judge({args.urn: manifest} if manifest is not None else {}, report)
 
     return ResourceValidationPolicy(validate=resource, **common)
 
@@ -145,7 +149,10 @@ def _manifest(args: ResourceValidationArgs | PolicyResource) -> Manifest | None:
 
 
 def _declared(args: PolicyResource) -> Manifest | None:
-    """A resource of a whole stack, which Pulumi hands over as it is after apply, as it was declared."""
+    """A resource of a whole stack as it was declared. Pulumi hands it over as it is after apply, with every default of
+    the server, and what was declared before, to the rules about single objects; not for what `--target` leaves out."""
+    if args.urn in _INPUTS:
+        return _INPUTS[args.urn]
     manifest = _manifest(args)
     with suppress(UnknownValueError):  # before apply nothing was filled in
         return manifest and applied.declared(manifest)

@@ -101,6 +101,10 @@ def _judging(fixture: Fixture, pack: Pack) -> Iterator[list[Finding]]:
     judge = _Judge(recording, ROOT, load(ROOT).sources, pack)
     only = _Judge(replace(recording, resources=tuple(touched)), ROOT, judge.sources, pack)
     yield [*only.objects(), *judge.stack()]
+    # The pack remembers what was declared: tell it what the next case begins with.
+    urns = {resource.urn for resource in touched}
+    before = tuple(r for r in recorded("prod").resources if r.urn in urns)
+    list(_Judge(replace(recording, resources=before), ROOT, judge.sources, pack).objects())
 
 
 @pytest.mark.parametrize("fixture", WHOLE_WAY, ids=str)
