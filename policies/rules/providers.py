@@ -41,6 +41,8 @@ def _reviewed(settings: Mapping[str, Any]) -> dict[str, dict[str, tuple[Any, ...
             "context": (at(settings, "cluster", "context"),),
             "clusterIdentifier": (f"flameplane-{environment}",),
             "enableServerSideApply": (True,),
+            # By `local up --force-conflicts`, which takes back fields that somebody else has changed.
+            "enablePatchForce": (*off, True) if environment == "local" else off,
         }
     }
     if cloud := settings.get("cloud"):
