@@ -101,7 +101,9 @@ def strays(root: Path) -> list[Finding]:
 
 def absent(root: Path) -> list[Finding]:
     """Environments without a settings file: whoever deletes one would have it neither checked nor reviewed."""
-    report, known = Report("SET"), stacks(root)
+    report, known, folder = Report("SET"), stacks(root), root / FOLDER
+    if (folder.is_symlink() or folder.exists()) and not ordinary_folder(folder, FOLDER, Report("SET")):
+        return []  # of a folder that cannot be read, `strays` tells
     if not known:
         message = f"{FOLDER}/ holds the settings of no environment"
         fix = f"Add {FOLDER}/Pulumi.<environment>.yaml for {', '.join(ENVIRONMENTS)}."
