@@ -207,8 +207,8 @@ def test_jsonschema_and_pydantic_agree_on_settings(tmp_path: Path) -> None:
             tree = parse(file.read_bytes(), file.name, Report("SET"))
             assert tree
             broken = {f.id[3:] for f in load_settings(root, file.name.split(".")[1]).findings}
-            # A schema refuses an encrypted value, which is a map, and takes a token, which is text. What is in a section
-            # that must not be there (071) is not told as well.
+            # A schema refuses an encrypted value, which is a map, and takes a token, which is text. What is in a
+            # section that must not be there (071) is not told as well.
             if broken not in ({"060"}, {"071"}):
                 assert validator.is_valid(tree.data()) == (not broken - BEYOND_SCHEMA), (file, broken)
             seen += 1
