@@ -63,7 +63,10 @@ VARIANTS: dict[str, tuple[str, list[Change]]] = {
     "many pods": ("prod", [put("backend.podsPerService", 1000)]),
     "tls in one process": ("local", [put("backend.tls", {"issuer": "ca"})]),
     "named buckets": ("prod", [put("cloud.buckets", {"audit": "acme-other-audit-prod"})]),
-    "another claim": ("prod", [put("access.groupsClaim", "roles"), put("access.issuer", "https://id.example.com/realms/other")]),
+    "another claim": (
+        "prod",
+        [put("access.groupsClaim", "roles"), put("access.issuer", "https://id.example.com/realms/other")],
+    ),
     "existing grafana": ("prod", [put("correlation.grafana", {"mode": "existing", "namespace": "monitoring"})]),
     "grafana on a volume": (
         "prod",
