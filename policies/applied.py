@@ -1,7 +1,8 @@
 """What of an object was declared, once the API server has filled in the rest.
 
-On `pulumi up` a stack rule gets objects as the server returned them, with every default. A rule that compares an object
-with what was reviewed is about what was declared: the fields that Pulumi's provider owns after a server-side apply, as
+For resources that `pulumi up --target` leaves out, of which the pack sees no inputs in that run (policies/adapter.py):
+they come as the server returned them, with every default. A rule that compares an object with what was reviewed is
+about what was declared: the fields that Pulumi's provider owns after a server-side apply, as
 `metadata.managedFields` lists them (Kubernetes documentation, "Server-Side Apply"; structured-merge-diff, `fieldpath`).
 Lists and maps that are owned as a whole hold defaults too: these are known by name and value. Nobody can hide a field
 this way: to declare managedFields is a finding of rule FP016.

@@ -37,13 +37,14 @@ Folder = Annotated[
         "a folder inside the repository, without .. and slashes at the ends: services/checkout; . is the whole of it",
     ),
 ]
-Prefix = Annotated[
+_Line = Annotated[
     str,
     form(
         rf"^[^\s{UNSEEN}]([^\r\n{UNSEEN}]*[^\s{UNSEEN}])?$",
         "text in one line, without blanks at its ends and characters that are not seen",
     ),
 ]
+Prefix = _Line
 
 
 def _is_promql(text: str) -> str:
@@ -62,10 +63,4 @@ CodeOwner = Annotated[
     ),
 ]
 Host = Annotated[str, form(rf"^{HOST}$", "a host name, without https:// and path: git.example.com")]
-Group = Annotated[
-    str,
-    form(
-        rf"^[^\s{UNSEEN}]([^\r\n{UNSEEN}]*[^\s{UNSEEN}])?$",
-        "text in one line, without blanks at its ends and characters that are not seen",
-    ),
-]
+Group = _Line

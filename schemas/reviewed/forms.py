@@ -1,6 +1,7 @@
 """What stands in a reviewed document for a value that settings or services/ decide, or where more than one is right."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,16 +10,16 @@ NOTHING: Final = object()  # as an example: it is left out
 
 
 @dataclass(frozen=True)
-class Form:
+class Form(ABC):
     """A place where more than one value is right; ``str()`` says which."""
 
+    @abstractmethod
     def fits(self, found: Any) -> bool:
         """Whether a value is one of them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def one(self) -> Any:
         """One of them."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
