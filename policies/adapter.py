@@ -31,7 +31,7 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UnknownValueError
 
 from policies import applied, resources
-from policies.rule import Manifest, Rule, Violation
+from policies.rule import Manifest, Rule, Unreadable, Violation
 from policies.waivers import MARK, SUFFIX, UNUSED, Waivers
 from schemas.waivers import TEXTS, WARNINGS, Problem
 
@@ -189,6 +189,8 @@ def _judge(rule: Rule, manifests: Mapping[str, Manifest], waivers: Waivers, repo
                 reports.waived(f"{violation}{MARK}{waiver}]", urn)
             else:
                 reports.violation(str(violation), urn)
+    except Unreadable:  # rule FP059 says so
+        return
     except UnknownValueError as unknown:
         reports.failure(
             f"{COULD_NOT_RUN}: {unknown.message}; {rule.id} ({rule.name}) reads it, so it has to be known before apply",

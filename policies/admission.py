@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from policies.compare import differences
-from policies.declared import Document, read
+from policies.declared import Document, read, told
 from policies.objects import at, breaks, items, name, texts
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Violation
@@ -41,7 +41,9 @@ def unlike(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         elif key in found:
             yield from _differs(found[key], spec)
     bound = {(BINDINGS[kind], str(at(m, "spec", "policyName"))) for (kind, _), m in found.items() if kind in BINDINGS}
-    for key in found.keys() - wanted.keys():
+    # Of services that the agents know and nobody declares, rules FP008 and FP011 speak.
+    left_out = told(manifests).keys() - {service.name for service in read(manifests).services}
+    for key in (k for k in found.keys() - wanted.keys() if k[1].removeprefix("flameplane-inject-") not in left_out):
         yield from _foreign(found[key], key in bound)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from policies.compare import differences
-from policies.declared import Declared, read
+from policies.declared import Declared, gone, read
 from policies.objects import at, name, namespace
 from policies.resources import SETTINGS
 from policies.rule import Manifest
@@ -45,7 +45,7 @@ def platform(manifests: Sequence[Manifest]) -> Platform | None:
     if settings is None:
         return None
     found = catalog(read(manifests))
-    return Platform(settings, found, _by_identity(manifests)) if found else None
+    return Platform(settings, found, _by_identity(manifests)) if found and not gone(manifests) else None
 
 
 def environment(manifests: Sequence[Manifest]) -> Settings | None:

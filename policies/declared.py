@@ -3,14 +3,15 @@
 They hold the effective documents, after inheritance: what the rules judge is what the platform runs by.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from policies.objects import at, documents, name, namespace
+from policies.objects import at, documents, items, name, namespace
 from policies.rule import Manifest
-from schemas.allowed import SYSTEM_NAMESPACE
+from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, SYSTEM_NAMESPACE
 
+NODE_SERVICES: Final = "node-services"
 PREFIX: Final = "catalog-"
 ORGANISATION: Final = "catalog-organisation"
 TEAM_KEY: Final = "team.yaml"
@@ -51,6 +52,31 @@ class Declared:
     def of_team(self, team: str) -> list[Document]:
         """The services in a team's ConfigMap."""
         return self.by_team.get(team, [])
+
+
+def gone(manifests: Sequence[Manifest]) -> set[str]:
+    """Teams that the gateway opens a tenant to and the agents are told about, and of which no declaration is left: rule
+    FP011 says so, and whatever else follows from the declarations cannot agree with both."""
+    declared = read(manifests)
+    known = declared.teams.keys() | declared.by_team.keys() | {str(s.get("metadata.team")) for s in declared.services}
+    left = set(told(manifests).values()) - known if known else set()
+    return left & set(_opened(manifests)) if left else left
+
+
+def _opened(manifests: Sequence[Manifest]) -> Iterator[str]:
+    for manifest in manifests:
+        if manifest.get("kind") == "ConfigMap" and namespace(manifest) == ACCESS_NAMESPACE:
+            for document in documents(manifest).values():
+                yield from (str(at(tenant, "tenant")) for tenant in items(at(document, "tenants")))
+
+
+def told(manifests: Sequence[Manifest]) -> dict[str, str]:
+    """The services that the agents are told about, and of which team each is."""
+    for manifest in manifests:
+        if namespace(manifest) == AGENT_NAMESPACE and name(manifest) == NODE_SERVICES:
+            entries = items(at(documents(manifest).get("services.json"), "services"))
+            return {str(at(entry, "service")): str(at(entry, "team")) for entry in entries}
+    return {}
 
 
 def read(manifests: Sequence[Manifest]) -> Declared:

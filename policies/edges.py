@@ -7,6 +7,7 @@ others: only the edges of each program's pods show that. Written as in schemas/r
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from policies.compare import put
 from policies.objects import at, items, name, namespace, template, texts, whole
 from policies.rule import Manifest
 from schemas.reviewed.network import Edge, labels_text
@@ -18,10 +19,21 @@ _OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
 class Opening(NamedTuple):
-    """An edge, and the policy that opens it."""
+    """An edge, and the policy that opens it, by which peer of which of its rules."""
 
     edge: Edge
     policy: Manifest
+    direction: str
+    rule: int
+    peer: int
+
+    def closed(self) -> Manifest:
+        """The policy without that peer; without the whole rule where it has no other."""
+        rules, peers, _ = DIRECTIONS[self.direction]
+        listed = list(items(at(self.policy, "spec", rules)))
+        left = [peer for index, peer in enumerate(items(listed[self.rule].get(peers))) if index != self.peer]
+        listed[self.rule : self.rule + 1] = [{**listed[self.rule], peers: left}] if left else []
+        return put(self.policy, ("spec", rules), listed)
 
 
 def program(workload: Manifest) -> str:
@@ -59,11 +71,11 @@ def openings(workload: Manifest, policies: Sequence[Manifest]) -> Iterator[Openi
     for policy in selecting(workload, policies):
         for direction in types(policy):
             rules, peers, arrow = DIRECTIONS[direction]
-            for rule in items(at(policy, "spec", rules)):
-                for peer in items(rule.get(peers)) or [None]:
+            for index, rule in enumerate(items(at(policy, "spec", rules))):
+                for which, peer in enumerate(items(rule.get(peers)) or [None]):
                     for port in items(rule.get("ports")) or [None]:
                         edge = Edge(program(workload), arrow, peer_text(policy, peer), port_text(port))
-                        yield Opening(edge, policy)
+                        yield Opening(edge, policy, direction, index, which)
 
 
 def types(policy: Manifest) -> list[str]:

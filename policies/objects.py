@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from policies.rule import Manifest, Violation
+from policies.rule import Manifest, Unreadable, Violation
 from schemas.allowed import AGENT_NAMESPACE
 
 # Every kind that makes pods, with the path to its pod template.
@@ -27,7 +27,7 @@ WORKLOADS: Final = tuple(POD_PATHS)
 class Container(NamedTuple):
     """A container, where it stands, and the pod around it."""
 
-    group: str  # containers | initContainers | ephemeralContainers
+    group: str  # containers | initContainers
     body: Mapping[str, Any]
     pod: Mapping[str, Any]
     manifest: Manifest
@@ -95,9 +95,9 @@ def pod(manifest: Manifest) -> Manifest:
 
 
 def containers(manifest: Manifest) -> Iterator[Container]:
-    """Every container of a workload, init and ephemeral ones included."""
+    """Every container of a workload, init containers included. Ephemeral ones rule FP003 refuses as such."""
     spec = pod(manifest)
-    for group in ("initContainers", "containers", "ephemeralContainers"):
+    for group in ("initContainers", "containers"):
         for body in spec.get(group) or ():
             yield Container(group, body, spec, manifest)
 
@@ -119,14 +119,16 @@ def parsed(text: str) -> Any:
 
 
 def documents(config_map: Manifest) -> dict[str, Any]:
-    """The parsed values of a ConfigMap by key."""
+    """The parsed values of a ConfigMap by key; raises `Unreadable`."""
     found: dict[str, Any] = {}
     for key, text in (config_map.get("data") or {}).items():
         try:
             found[key] = parsed(text) if isinstance(text, str) else None
-        except yaml.YAMLError:
+        except yaml.YAMLError as error:
             if key.endswith((".yaml", ".yml", ".json")):
-                raise  # what calls itself so and cannot be read cannot be judged either
+                mark = getattr(error, "problem_mark", None)
+                where = f"{key}, line {mark.line + 1}" if mark else key
+                raise Unreadable(f"{where}: {getattr(error, 'problem', None) or 'no YAML'}") from error
     return {key: value for key, value in found.items() if value is not None}
 
 

@@ -1,5 +1,6 @@
 """The workloads of an environment beside the table of programs (schemas/reviewed/programs.py)."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -10,16 +11,23 @@ from policies.objects import POD_PATHS, Container, at, containers, items, name, 
 from policies.rule import Manifest
 from policies.rules.images import digest, is_open
 from schemas.reviewed.forms import ANY, Maybe, Text, example, quantity
-from schemas.reviewed.program_forms import ELSEWHERE, Program, Workload
+from schemas.reviewed.pods import AGENT_POD_FIELDS
+from schemas.reviewed.program_forms import ELSEWHERE, WRITTEN, Program, Workload
 from schemas.reviewed.programs import Key, workloads
 from schemas.settings import Settings
 
 APP: Final = "app.kubernetes.io/name"
 # What of a pod is compared here; the rest are rules about pods (policies/rules/workloads.py).
-POD_FIELDS: Final = ("affinity", "restartPolicy", "terminationGracePeriodSeconds", "topologySpreadConstraints")
+POD_FIELDS: Final = (
+    *("affinity", "restartPolicy", "terminationGracePeriodSeconds", "topologySpreadConstraints"),
+    *AGENT_POD_FIELDS,
+)
+USER_FIELDS: Final = ("securityContext", "enableServiceLinks")
 # Of a mount, what others judge (policies/rules/workloads.py).
-MOUNT_REST: Final = ("readOnly", "recursiveReadOnly", "mountPropagation", "subPathExpr")
+MOUNT_REST: Final = ("recursiveReadOnly", "mountPropagation", "subPathExpr")
 TEMPLATES: Final = "volumeClaimTemplates"
+MOUNTS: Final = "volumeMounts"
+MOUNT: Final = re.compile(rf"\.{MOUNTS}\[([^\]]+)\]")  # as paths of differences have it
 PROBES: Final = ("readinessProbe", "livenessProbe", "startupProbe")
 
 
@@ -54,6 +62,7 @@ def program(manifest: Manifest, workload: Workload, registry: str) -> Iterator[D
             yield Difference(f"{group}[{called}]", how, with_body(container, None))
         else:
             yield from _started(container, known, registry)
+    yield from _pod_fields(manifest, USER_FIELDS, {"securityContext": workload.user, "enableServiceLinks": False})
 
 
 def with_body(container: Container, body: Any) -> Manifest:
@@ -75,6 +84,7 @@ def image_of(row: Program, found: str | None, registry: str) -> str:
 def _start(row: Program, image: str) -> dict[str, Any]:
     """The fields that say how a container is started."""
     mount = {"subPath": None, **dict.fromkeys(MOUNT_REST, Maybe(ANY))}
+    written = {name: Maybe(False) if name in WRITTEN else True for name in row.mounts}
     wanted: dict[str, Any] = {
         "image": Text(rf"(.*/)?{row.image}(@.*|:[^/]*)?", f"image {row.image} of images.lock", image),
         "command": list(row.command),
@@ -82,7 +92,9 @@ def _start(row: Program, image: str) -> dict[str, Any]:
         "envFrom": [],
         "workingDir": None,
         "ports": [{"name": n, "containerPort": p, "protocol": "TCP"} for n, p in row.ports.items()],
-        "volumeMounts": [{"name": n, "mountPath": m, **mount} for n, m in row.mounts.items()],
+        MOUNTS: [{"name": n, "mountPath": m, "readOnly": written[n], **mount} for n, m in row.mounts.items()],
+        "imagePullPolicy": "Never" if image.startswith("localhost/") else "IfNotPresent",
+        "securityContext": row.security,
     }
     if row.environment is not ELSEWHERE:
         wanted["env"] = [
@@ -113,7 +125,15 @@ def _fields(container: Container, wanted: Mapping[str, Any]) -> Iterator[Differe
     found = present({field: container.body.get(field) for field in wanted})
     for difference in differences(found, wanted, f"containers[{container.name}]"):
         body = {k: v for k, v in container.body.items() if k not in wanted}
-        yield replace(difference, mended=with_body(container, body | difference.mended))
+        mended = with_body(container, body | difference.mended)
+        if (mount := MOUNT.search(difference.path)) and mount[1] not in {m["name"] for m in wanted[MOUNTS]}:
+            mended = _without_volume(mended, mount[1])  # of the volume itself rule FP049 may have spoken
+        yield replace(difference, mended=mended)
+
+
+def _without_volume(manifest: Manifest, called: str) -> Manifest:
+    left = [v for v in items(pod(manifest).get("volumes")) if v.get("name") != called]
+    return put(manifest, (*POD_PATHS[manifest["kind"]], "spec", "volumes"), left)
 
 
 def _collector(container: Container) -> Iterator[Difference]:
@@ -133,15 +153,19 @@ def _collector(container: Container) -> Iterator[Difference]:
 def upkeep(manifest: Manifest, workload: Workload) -> Iterator[Difference]:
     """What keeps it up: replicas, roll-out, placement, volumes, schedule, probes and resources of its containers."""
     yield from _spec(manifest, dict(workload.spec))
-    here = present({field: pod(manifest).get(field) for field in POD_FIELDS})
-    for difference in differences(here, workload.pod, "pod"):
-        rest = {k: v for k, v in pod(manifest).items() if k not in POD_FIELDS}
-        mended = put(manifest, (*POD_PATHS[manifest["kind"]], "spec"), rest | difference.mended)
-        yield replace(difference, mended=mended)
+    yield from _pod_fields(manifest, POD_FIELDS, workload.pod)
     rows = {**workload.containers, **workload.init}
     for container in containers(manifest):
         if row := rows.get(container.name):
             yield from _fields(container, _upkeep(row))
+
+
+def _pod_fields(manifest: Manifest, fields: Sequence[str], wanted: Mapping[str, Any]) -> Iterator[Difference]:
+    """Where fields of the pod are not as reviewed; others are not looked at."""
+    for difference in differences(present({field: pod(manifest).get(field) for field in fields}), wanted, "pod"):
+        rest = {k: v for k, v in pod(manifest).items() if k not in fields}
+        mended = put(manifest, (*POD_PATHS[manifest["kind"]], "spec"), rest | difference.mended)
+        yield replace(difference, mended=mended)
 
 
 def _spec(manifest: Manifest, wanted: dict[str, Any]) -> Iterator[Difference]:

@@ -1,10 +1,16 @@
 """What a rule is. Nothing here knows Pulumi: a rule reads plain manifests, so tests and tools can run it as it is."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Manifest = Mapping[str, Any]
+
+
+class Unreadable(Exception):
+    """A ConfigMap holds a file that is no YAML or JSON though it is called so. What rules read of it they cannot judge;
+    rule FP059 says so, once, and nobody can waive that."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +57,13 @@ class Rule:
 
 
 def run(rules: Iterable[Rule], manifests: Sequence[Manifest]) -> list[tuple[Rule, Violation]]:
-    """Run rules over a whole stack in this process, without Pulumi. A check that throws is not caught here."""
+    """Run rules over a whole stack in this process, without Pulumi. A check that throws is not caught here, unless it
+    could not read a file, which is rule FP059's to say."""
     found: list[tuple[Rule, Violation]] = []
     for rule in rules:
         applicable = rule.applicable(manifests)
         batches = [applicable] if rule.scope == "stack" else [[m] for m in applicable]
-        found += [(rule, violation) for batch in batches if batch for violation in rule.check(batch)]
+        for batch in (b for b in batches if b):
+            with suppress(Unreadable):
+                found += [(rule, violation) for violation in rule.check(batch)]
     return found

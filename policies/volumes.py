@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from policies.objects import at, breaks, items, pod
-from policies.rule import Manifest, Violation
+from policies.backstop import Suspect
+from policies.compare import put
+from policies.objects import POD_PATHS, at, breaks, items, pod, whole
+from policies.rule import Manifest
 from schemas.reviewed.network import JOBS
 from schemas.reviewed.volumes import CATALOG, EMPTY, Volumes
 
@@ -15,20 +17,26 @@ NAMED: Final = {
     "persistentVolumeClaim": "claimName",
     "hostPath": "path",
 }
-HARMLESS: Final = ("defaultMode", "items", "sizeLimit", "type")
+SAID: Final = ("defaultMode", "items", "sizeLimit", "type")  # in words of their own
+USUAL: Final = 0o644  # what the API server fills in as defaultMode
 
 
-def unlike(manifest: Manifest, program: str, expected: Volumes) -> Iterator[Violation]:
+def unlike(manifest: Manifest, program: str, expected: Volumes) -> Iterator[Suspect]:
     """Volumes that a program has and nobody reviewed, others than were reviewed, and those that it lacks."""
-    found = {str(v.get("name")): text(v) for v in items(pod(manifest).get("volumes"))}
+    declared = list(items(pod(manifest).get("volumes")))
+    found = {str(v.get("name")): text(v) for v in declared}
     for called, what in found.items():
         catalog = program in JOBS and called.startswith(CATALOG) and what == f"configMap {called}"
-        scratch = what == EMPTY and called not in expected  # gives nothing; where it is mounted, others judge
+        scratch = what.startswith(EMPTY) and called not in expected  # gives nothing; where it is mounted, others judge
         if not catalog and not scratch and expected.get(called) != what:
             wanted = expected.get(called, "no volume of that name")
-            yield breaks(manifest, f"has the volume {called} with {what}; reviewed is {wanted}")
+            left = [v for v in declared if str(v.get("name")) != called]
+            mended = put(manifest, (*POD_PATHS[manifest["kind"]], "spec", "volumes"), left)
+            how = f"has the volume {called} with {what}; reviewed is {wanted}"
+            yield Suspect(breaks(manifest, how), manifest, mended)
     for called in sorted(expected.keys() - found.keys()):
-        yield breaks(manifest, f"lacks the volume {called} with {expected[called]}")
+        how = f"lacks the volume {called} with {expected[called]}"
+        yield Suspect(breaks(manifest, how), manifest, manifest)
 
 
 def text(volume: Mapping[str, Any]) -> str:
@@ -42,13 +50,36 @@ def _source(source: Mapping[str, Any]) -> str:
     found = []
     for kind, body in source.items():
         if kind == "serviceAccountToken":
-            found.append(f"token for {at(body, 'audience') or 'the API server'}")
+            path = at(body, "path")
+            found.append(f"token for {at(body, 'audience') or 'the API server'}" + _as("token", path))
             continue
         named = NAMED.get(kind, "")
-        of = (str(at(item, "key") or at(item, "fieldRef", "fieldPath")) for item in items(at(body, "items")))
+        of = (_item(item) for item in items(at(body, "items")))
         secret = kind == "secret" and at(body, named) is None  # in a projected volume it is called otherwise
         parts = [kind, str(at(body, "name" if secret else named) or "") if named else ""]
         keys = ", ".join(sorted(of))
-        more = sorted(key for key in body or {} if key not in (*HARMLESS, named or "items") and body[key] is not None)
-        found.append(" ".join(p for p in (*parts, f"[{keys}]" if keys else "", *(f"+{key}" for key in more)) if p))
+        more = sorted(key for key in body or {} if key not in (*SAID, named or "items") and body[key] is not None)
+        found.append(
+            " ".join(p for p in (*parts, f"[{keys}]" if keys else "", *_how(body), *(f"+{key}" for key in more)) if p)
+        )
     return " and ".join(found) or "nothing"
+
+
+def _item(item: Mapping[str, Any]) -> str:
+    """One key or field, and the file that it becomes where that is called otherwise."""
+    key = str(at(item, "key") or at(item, "fieldRef", "fieldPath"))
+    mode = at(item, "mode")
+    return key + _as(key.removeprefix("metadata."), at(item, "path")) + (f" mode {whole(mode):o}" if mode else "")
+
+
+def _as(usual: str, path: Any) -> str:
+    return "" if path == usual else f" as {path}"
+
+
+def _how(body: Mapping[str, Any]) -> Iterator[str]:
+    if (mode := whole(at(body, "defaultMode"))) not in (None, USUAL):
+        yield f"mode {mode:o}"
+    if size := at(body, "sizeLimit"):
+        yield f"of {size}"
+    if kind := at(body, "type"):
+        yield f"({kind})"

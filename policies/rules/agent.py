@@ -17,6 +17,8 @@ MOUNTS: Final = {PINS: (LOADER, AGENT), SECCOMP: (LOADER,)}
 
 def _capabilities(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for container in (c for m in manifests for c in containers(m)):
+        if not container.security:
+            continue  # rule FP003 says that there is none
         capabilities = container.security.get("capabilities") or {}
         added = sorted(c.upper().removeprefix("CAP_") for c in texts(capabilities.get("add")))
         agent = is_agent(container.manifest)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from policies.backstop import Backstop, Suspect
 from policies.compare import differences, put, shown
 from policies.context import Platform, environment, platform, refusal
-from policies.declared import ORGANISATION, Document, read
+from policies.declared import ORGANISATION, Document, gone, read
 from policies.documents import compared, in_files, missing_said, parts, undisputed
 from policies.objects import WORKLOADS, at, breaks, documents, items, plain
 from policies.resources import SETTINGS
@@ -80,7 +80,7 @@ def _refusal(document: Document) -> str | None:
 def _told(manifests: Sequence[Manifest]) -> bool:
     """Whether another rule says what is wrong with the declarations."""
     said = any(_said(document, why, manifests) for document, why in _refused(manifests))
-    return said or missing_said(manifests, declarations.RULES)
+    return said or bool(gone(manifests)) or missing_said(manifests, declarations.RULES)
 
 
 def _alone(violation: Violation) -> Suspect:

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from policies.declared import Declared, Document, read
+from policies.declared import NODE_SERVICES, Declared, Document, gone, read, told
 from policies.objects import at, breaks, documents, items, label, name, namespace, plain
 from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import AGENT_NAMESPACE, SAMPLE_RATE_HZ
 
-NODE_SERVICES: Final = "node-services"
 RATE: Final = "spec.profiling.sampleRateHz"
 # What the agents are told of a service, and where it is declared.
 TOLD: Final = {
@@ -34,17 +33,18 @@ def _sample_rates(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             yield _of(service, RATE, f"sample rate of {service.name} is {rate} Hz; valid: {LOWEST} to {ceiling}")
     for manifest in manifests:
         if namespace(manifest) == AGENT_NAMESPACE and name(manifest) == NODE_SERVICES:
-            yield from _agents_agree(manifest, declared)
+            yield from _agents_agree(manifest, declared, gone(manifests))
 
 
-def _agents_agree(manifest: Manifest, declared: Declared) -> Iterator[Violation]:
-    """What the agents are told is what was declared: same services, same rates, same team."""
+def _agents_agree(manifest: Manifest, declared: Declared, unknown: set[str]) -> Iterator[Violation]:
+    """What the agents are told is what was declared: same services, same rates, same team. ``unknown``: teams of which
+    rule FP011 says that they are none."""
     services = {s.name: s for s in declared.services}
-    told: dict[str, Any] = documents(manifest).get("services.json") or {}
-    base = at(told, "baseRateHz")
+    document: dict[str, Any] = documents(manifest).get("services.json") or {}
+    base = at(document, "baseRateHz")
     if base != HIGHEST:
         yield breaks(manifest, f"has baseRateHz {base}; service rates are thinned from {HIGHEST}")
-    entries = {str(at(entry, "service")): entry for entry in items(at(told, "services"))}
+    entries = {str(at(entry, "service")): entry for entry in items(at(document, "services"))}
     for missing in sorted(services.keys() - entries.keys()):
         yield _of(
             services[missing],
@@ -52,7 +52,7 @@ def _agents_agree(manifest: Manifest, declared: Declared) -> Iterator[Violation]
             f"{label(manifest)} does not tell the agents about {missing}: it would not be profiled",
             manifest,
         )
-    for extra in sorted(entries.keys() - services.keys()):
+    for extra in sorted(n for n in entries.keys() - services.keys() if at(entries[n], "team") not in unknown):
         yield breaks(manifest, f"tells the agents about {extra}, which no service file declares")
     for service in (services[n] for n in sorted(services.keys() & entries.keys())):
         entry = entries[service.name]
@@ -72,12 +72,8 @@ def disputed(manifests: Sequence[Manifest]) -> set[str]:
     speaks about these, and other documents that follow from the declaration cannot agree with both."""
     declared = read(manifests)
     said = {v.declared.partition(" ")[0] for v in _sample_rates(manifests) if v.declared}
-    names = {s.name for s in declared.services}
-    for manifest in manifests:
-        if namespace(manifest) == AGENT_NAMESPACE and name(manifest) == NODE_SERVICES:
-            told = documents(manifest).get("services.json") or {}
-            said |= {f"service/{n}" for n in names ^ {str(at(e, "service")) for e in items(at(told, "services"))}}
-    return {service.removeprefix("service/") for service in said}
+    differ = {s.name for s in declared.services} ^ told(manifests).keys() if told(manifests) else set()
+    return {service.removeprefix("service/") for service in said} | differ
 
 
 def _owners(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -116,10 +112,11 @@ def _owners(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 def _labels(manifests: Sequence[Manifest], declared: Declared) -> Iterator[Violation]:
     """Objects made for a service say whose they are, so that whoever meets one knows whom to ask."""
     owners = {s.name: s.get("metadata.team") for s in declared.services}
+    left_out = told(manifests).keys() - owners.keys()  # of these rules FP008 and FP011 speak
     for manifest in manifests:
         labels = at(manifest, "metadata", "labels") or {}
         service, team = labels.get("flameplane.dev/service"), labels.get("flameplane.dev/team")
-        if service is not None and (service not in owners or owners[service] != team):
+        if service is not None and service not in left_out and owners.get(service, "") != team:
             yield breaks(
                 manifest, f"is labelled service {service} of team {team or 'none'}, which no service file declares"
             )

@@ -19,7 +19,8 @@ def _raft(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for config in config_files(manifests):
         expected = at(config.body, "metastore", "raft", "bootstrap_expect_peers")
         for workload in manifests:
-            if workload.get("kind") not in WORKLOADS or not runs_metastore(workload, config):
+            # What runs it and is no StatefulSet is rule FP012's.
+            if workload.get("kind") != "StatefulSet" or not runs_metastore(workload, config):
                 continue
             replicas = at(workload, "spec", "replicas")
             replicas = 1 if replicas is None else replicas
@@ -58,7 +59,7 @@ def _alone(workload: Manifest, config: Mapping[str, Any]) -> bool:
 
 def _apart(workload: Manifest, *, required: bool = False) -> bool:
     """Whether replicas are kept on different nodes."""
-    labels = at(template(workload), "metadata", "labels") or {}
+    labels = _pods(workload)
 
     def mine(selector: Any) -> bool:
         wanted = at(selector, "matchLabels") or {}
@@ -95,8 +96,13 @@ def _disruptions(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 yield breaks(budget, f"has {shown} for {label(workload)}; one pod at a time (maxUnavailable: 1)")
 
 
+def _pods(workload: Manifest) -> Mapping[str, Any]:
+    """The labels of its pods, as the workload itself finds them. That pods carry them is rule FP006's and FP048's."""
+    return at(workload, "spec", "selector", "matchLabels") or at(template(workload), "metadata", "labels") or {}
+
+
 def _selects(budget: Manifest, workload: Manifest) -> bool:
-    labels = at(template(workload), "metadata", "labels") or {}
+    labels = _pods(workload)
     wanted = at(budget, "spec", "selector", "matchLabels") or {}
     return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
 

@@ -14,8 +14,8 @@ PROVIDERS_OWN: Final = "__defaults"  # names of the inputs that the provider fil
 def _known(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for manifest in manifests:
         kind, version = str(manifest.get("kind")), manifest.get("apiVersion")
-        if kind == "Release":
-            continue  # FP003
+        if kind in ("Release", "Secret"):
+            continue  # rules FP003 and FP019 refuse them
         if ":" in kind:
             named = f"{kind.rpartition(':')[2]} {at(manifest, 'metadata', 'name')}"
             if kind not in CLOUD_KINDS:

@@ -16,35 +16,50 @@ from schemas.allowed import (
     WIDEST_PREFIX,
 )
 
+DEFAULT_DENY: Final = "default-deny"
+SHARED: Final = "dns"  # of each namespace: what all of its pods may
 DIRECTIONS: Final = {"Ingress": ("ingress", "from"), "Egress": ("egress", "to")}
 
 
 def _policies(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     policies = [m for m in manifests if m.get("kind") == "NetworkPolicy"]
     closed = {namespace(p) for p in policies if _denies_all(p)}
+    weak = {namespace(p): p for p in policies if name(p) == DEFAULT_DENY and namespace(p) not in closed}
     for manifest in manifests:
         if manifest.get("kind") == "Namespace" and name(manifest) in NAMESPACES and name(manifest) not in closed:
+            how = "has no default-deny NetworkPolicy" if name(manifest) not in weak else "does not deny all"
             yield breaks(
-                manifest,
-                "has no default-deny NetworkPolicy (podSelector {}, policyTypes [Ingress, Egress], no rules): "
-                "its pods without a policy of their own are open",
+                weak.get(name(manifest), manifest),
+                f"{how} (podSelector {{}}, policyTypes [Ingress, Egress], no rules): "
+                "pods without a policy of their own are open",
             )
     declared = {name(m) for m in manifests if m.get("kind") == "Namespace"} & set(NAMESPACES)
     for workload in (m for m in manifests if m.get("kind") in WORKLOADS and namespace(m) in declared):
-        if not any(namespace(p) == namespace(workload) and _is_about(p, workload) for p in policies):
+        near = [p for p in policies if namespace(p) == namespace(workload)]
+        if not any(_is_about(p, workload) or (selects_all(p) and name(p) == name(workload)) for p in near):
             yield breaks(workload, "has no NetworkPolicy of its own: what it talks to is nowhere declared")
-    for policy in policies:
+    for policy in (p for p in policies if weak.get(namespace(p)) is not p):
+        if namespace(policy) in NAMESPACES and selects_all(policy):
+            yield breaks(policy, f"is about every pod of its namespace; only {DEFAULT_DENY} and {SHARED} are")
         for direction, (rules, peers) in DIRECTIONS.items():
             for rule in items((policy.get("spec") or {}).get(rules)):
                 yield from _rule(policy, direction, rule, peers)
 
 
+def selects_all(policy: Manifest) -> bool:
+    """Whether a policy is about every pod of its namespace, and is none of the two that have to be."""
+    return name(policy) not in (DEFAULT_DENY, SHARED) and _everyone(policy)
+
+
+def _everyone(policy: Manifest) -> bool:
+    selector = at(policy, "spec", "podSelector") or {}
+    return not selector.get("matchLabels") and not items(selector.get("matchExpressions"))
+
+
 def _denies_all(policy: Manifest) -> bool:
     spec = policy.get("spec") or {}
-    selector = spec.get("podSelector") or {}
-    everyone = not selector.get("matchLabels") and not items(selector.get("matchExpressions"))
     both = {str(t) for t in items(spec.get("policyTypes"))} == set(DIRECTIONS)
-    return everyone and both and not items(spec.get("ingress")) and not items(spec.get("egress"))
+    return _everyone(policy) and both and not items(spec.get("ingress")) and not items(spec.get("egress"))
 
 
 def _is_about(policy: Manifest, workload: Manifest) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from policies import destinations, grafana
 from policies.backstop import Backstop, Suspect
 from policies.context import platform
+from policies.declared import told
 from policies.objects import WORKLOADS, at, breaks, documents, label
 from policies.pyroscope import config_files, flags, override_files
 from policies.resources import SETTINGS
@@ -53,7 +54,9 @@ def _outside(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         if flag.startswith("symbolizer.") and not off and not INTERNAL.match(value):
             yield container.breaks(f"looks symbols up elsewhere (-{flag}={value or 'true'})")
     yield from (violation for manifest in manifests for violation in _sends(manifest))
-    if known := platform(manifests):
+    known = platform(manifests)
+    told_of = {service.name for service in known.catalog.services} if known else set()
+    if known and told(manifests).keys() <= told_of:  # else rules FP008 and FP011 say what is not declared
         found = (one for one in (*grafana.judged(known), *destinations.judged(known)) if not _sent(one))
         yield from Backstop(manifests, (*secrets.RULES, *profilers.RULES)).left(found)
 

@@ -5,13 +5,14 @@ from functools import cache
 from typing import Any, Final
 
 from policies import declared
-from policies.backstop import unblamed
-from policies.edges import DIRECTIONS, openings, program, selecting
+from policies.backstop import Backstop, Suspect, unblamed
+from policies.edges import DIRECTIONS, Opening, openings, program, selecting
 from policies.objects import WORKLOADS, at, breaks, items, name, namespace, template, texts
 from policies.resources import SETTINGS
 from policies.reviewed_pods import metadata
 from policies.rule import Manifest, Rule, Violation
 from policies.rules import declarations, limits, network
+from policies.rules.network import SHARED, selects_all
 from schemas.allowed import NAMESPACES
 from schemas.reviewed import network as reviewed
 from schemas.reviewed.network import APP, LABELLED, Edge
@@ -19,7 +20,6 @@ from schemas.reviewed.services import SERVICES, services
 
 # They say what is wrong with a single policy, whatever environment it is for; where they speak, this rule does not.
 SPECIFIC: Final = (*network.RULES, *(rule for rule in limits.RULES if rule.id == "FP032"))
-DEFAULT_DENY: Final = "default-deny"
 
 
 def _network(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -29,15 +29,16 @@ def _network(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     settings = next((m["spec"] for m in manifests if m.get("kind") == SETTINGS and at(m, "spec", "environment")), None)
     misnamed = {id(w) for w in workloads if _carried(w, APP) != name(w)}
     clean = {id(m) for m in unblamed(ours, manifests, SPECIFIC)}
-    yield from _labels([w for w in workloads if id(w) in clean])
-    closed = {name(m) for m in ours if m.get("kind") == "Namespace" and id(m) not in clean}
-    clean -= {id(p) for p in policies if name(p) == DEFAULT_DENY and namespace(p) in closed}
-    judged = [w for w in workloads if id(w) in clean and id(w) not in misnamed and _all_clean(w, policies, clean)]
+    expected = {} if settings is None else _expected(manifests, settings)
+    # Of a workload that nobody reviewed rule FP050 speaks, where there are settings.
+    yield from _labels([w for w in workloads if id(w) in clean and (settings is None or program(w) in expected)], ours)
+    judged = [w for w in workloads if id(w) in clean and id(w) not in misnamed]
+    specific = Backstop(manifests, SPECIFIC)
     if settings is None:
-        yield from _unlisted(judged, policies)
+        yield from specific.left(_unlisted(judged, policies))
         return
-    expected = _expected(manifests, settings)
-    yield from _compared(judged, policies, expected, _disputed(manifests))
+    told = {id(p) for p in policies if id(p) not in clean}
+    yield from specific.left(_compared(judged, policies, expected, told, disputed=_disputed(manifests)))
     blamed = {program(w) for w in workloads if id(w) not in clean}
     for policy in (p for p in policies if id(p) in clean and program(p) not in blamed):
         yield from _form(policy, {program(w) for w in workloads})
@@ -48,10 +49,11 @@ def _network(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     yield from _services(ours, settings)
 
 
-def _labels(workloads: Sequence[Manifest]) -> Iterator[Violation]:
+def _labels(workloads: Sequence[Manifest], ours: Sequence[Manifest]) -> Iterator[Violation]:
     """Pods are let in by their labels: who carries another's is let in as that one."""
+    names = {name(m) for m in ours if m.get("kind") in WORKLOADS} | {one.partition("/")[2] for one in SERVICES}
     for workload in workloads:
-        if (called := _carried(workload, APP)) != name(workload) and called in _names(workloads):
+        if (called := _carried(workload, APP)) != name(workload) and called in names:
             yield breaks(workload, f"has pods that are labelled {APP}: {called}, as another program's are")
         for label, programs in LABELLED.items():
             wanted = "true" if program(workload) in programs else None
@@ -61,26 +63,16 @@ def _labels(workloads: Sequence[Manifest]) -> Iterator[Violation]:
                 )
 
 
-def _names(workloads: Sequence[Manifest]) -> set[str]:
-    return {name(w) for w in workloads} | {one.partition("/")[2] for one in SERVICES}
-
-
 def _carried(workload: Manifest, label: str) -> Any:
     return (at(template(workload), "metadata", "labels") or {}).get(label)
 
 
-def _all_clean(workload: Manifest, policies: Sequence[Manifest], clean: set[int]) -> bool:
-    """Whether nobody else has found anything in the policies that select a workload, or are called as it is."""
-    called = [p for p in policies if program(p) == program(workload)]
-    return all(id(p) in clean for p in (*called, *selecting(workload, policies)))
-
-
-def _unlisted(workloads: Sequence[Manifest], policies: Sequence[Manifest]) -> Iterator[Violation]:
+def _unlisted(workloads: Sequence[Manifest], policies: Sequence[Manifest]) -> Iterator[Suspect]:
     """Without settings only what is open between programs of the platform can be judged, not what is missing."""
     for workload in workloads:
-        for edge, policy in openings(workload, policies):
-            if edge.peer.partition("/")[0] in NAMESPACES and edge not in _anywhere():
-                yield _too_many(policy, edge)
+        for opening in openings(workload, policies):
+            if opening.edge.peer.partition("/")[0] in NAMESPACES and opening.edge not in _anywhere():
+                yield _too_many(opening)
 
 
 @cache
@@ -102,28 +94,54 @@ def _expected(manifests: Sequence[Manifest], settings: Mapping[str, Any]) -> dic
 def _disputed(manifests: Sequence[Manifest]) -> bool:
     """Whether something is wrong with the declarations themselves: what the agent scrapes is then not known."""
     rules = [rule for rule in declarations.RULES if rule.scope == "stack"]
-    return any(True for rule in rules if (of := rule.applicable(manifests)) for _ in rule.check(of))
+    return bool(declared.gone(manifests)) or any(
+        True for rule in rules if (of := rule.applicable(manifests)) for _ in rule.check(of)
+    )
 
 
 def _compared(
-    workloads: Sequence[Manifest], policies: Sequence[Manifest], expected: Mapping[str, set[Edge]], disputed: bool
-) -> Iterator[Violation]:
+    workloads: Sequence[Manifest],
+    policies: Sequence[Manifest],
+    expected: Mapping[str, set[Edge]],
+    told: set[int],
+    *,
+    disputed: bool,
+) -> Iterator[Suspect]:
+    """``told``: policies of which a specific rule speaks; what they do not open is that mistake's other side."""
+    shared = {namespace(p): p for p in policies if name(p) == SHARED}
+    seen: set[tuple[int, str]] = set()
     for workload in workloads:
         of = program(workload)
-        known = expected.get(of, set())
-        opened = list(openings(workload, policies))
         if of == reviewed.AGENT and disputed:
             continue
-        for edge, policy in opened:
-            if edge not in known and not (of not in expected and edge.peer == reviewed.DNS):
-                yield _too_many(policy, edge)
+        known = expected.get(of, set())
+        # Of policies that are about every pod, but must not be, rule FP006 speaks.
+        opened = [one for one in openings(workload, policies) if not selects_all(one.policy)]
         called = next((p for p in policies if program(p) == of), workload)
-        for edge in sorted(known - {edge for edge, _ in opened}):
-            yield breaks(called, f"does not open {edge}, which was reviewed (schemas/reviewed/network.py)")
+        suspects = [
+            _too_many(opening)
+            for opening in opened
+            if opening.edge not in known and not (of not in expected and opening.edge.peer == reviewed.DNS)
+        ]
+        for edge in sorted(known - {opening.edge for opening in opened}):
+            lacking = shared.get(namespace(workload), called) if edge.peer == reviewed.DNS else called
+            if id(lacking) not in told:
+                how = f"does not open {_named(edge, lacking)}, which was reviewed (schemas/reviewed/network.py)"
+                suspects.append(Suspect(breaks(lacking, how), lacking, lacking))
+        for suspect in suspects:  # what one policy opens for all pods of its namespace is told once
+            if (where := (id(suspect.was), suspect.violation.message)) not in seen:
+                seen.add(where)
+                yield suspect
 
 
-def _too_many(policy: Manifest, edge: Edge) -> Violation:
-    return breaks(policy, f"opens {edge}, which nobody reviewed (schemas/reviewed/network.py)")
+def _too_many(opening: Opening) -> Suspect:
+    how = f"opens {_named(opening.edge, opening.policy)}, which nobody reviewed (schemas/reviewed/network.py)"
+    return Suspect(breaks(opening.policy, how), opening.policy, opening.closed())
+
+
+def _named(edge: Edge, policy: Manifest) -> str:
+    """An edge, of every pod where the policy is of all."""
+    return str(edge._replace(program="every pod") if name(policy) == SHARED else edge)
 
 
 def _form(policy: Manifest, programs: set[str]) -> Iterator[Violation]:

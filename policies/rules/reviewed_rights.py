@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from policies import volumes
-from policies.backstop import unblamed
+from policies.backstop import Backstop, Suspect
 from policies.cloud import POD_IDENTITY
+from policies.compare import put
 from policies.objects import WORKLOADS, at, breaks, items, label, name, namespace, pod, texts
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
@@ -14,6 +15,7 @@ from policies.rules.access import BINDINGS, RBAC_GROUP, ROLES
 from schemas.allowed import NAMESPACES, OBJECT_LABELS
 from schemas.reviewed import rights as reviewed
 from schemas.reviewed import volumes as reviewed_volumes
+from schemas.reviewed.forms import NOTHING
 from schemas.reviewed.network import PROGRAMS
 from schemas.reviewed.rights import Granted, Holder, Right
 from schemas.reviewed.volumes import Volumes
@@ -38,17 +40,21 @@ def _rights(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     held = {_role_of(b) for b in bindings if any(_holder(s).namespace in NAMESPACES for s in items(b.get("subjects")))}
     ours = [m for m in roles if _is_ours(m) or _key(m) in held]
     ours += [m for m in bindings if _is_ours(m) or _role_of(m) in held or _role_of(m) in reviewed.ROLES]
-    for manifest in unblamed(ours, manifests, SPECIFIC):
-        granted = reviewed.ROLES.get(_key(manifest))
-        if granted is None:
-            yield breaks(manifest, "is not among the rights that were reviewed (schemas/reviewed/rights.py)")
-            continue
-        yield from _surroundings(manifest)
-        yield from _role(manifest, granted) if manifest.get("kind") in ROLES else _binding(manifest, granted)
+    yield from Backstop(manifests, SPECIFIC).left(suspect for manifest in ours for suspect in _given(manifest))
     settings = next((m["spec"] for m in manifests if m.get("kind") == SETTINGS and at(m, "spec", "environment")), None)
     if settings is not None:
         yield from _missing(manifests)
         yield from _mounted(manifests, reviewed_volumes.volumes(settings))
+
+
+def _given(manifest: Manifest) -> Iterator[Suspect]:
+    granted = reviewed.ROLES.get(_key(manifest))
+    if granted is None:
+        how = "is not among the rights that were reviewed (schemas/reviewed/rights.py)"
+        yield Suspect(breaks(manifest, how), manifest, None)
+        return
+    yield from _surroundings(manifest)
+    yield from _role(manifest, granted) if manifest.get("kind") in ROLES else _binding(manifest, granted)
 
 
 def _is_ours(manifest: Manifest) -> bool:
@@ -74,30 +80,41 @@ def _holder(subject: Mapping[str, Any]) -> Holder:
     return Holder(str(subject.get("namespace")), str(subject.get("name")))
 
 
-def _surroundings(manifest: Manifest) -> Iterator[Violation]:
+def _surroundings(manifest: Manifest) -> Iterator[Suspect]:
     """Nothing beside the rights: a label may make a role part of another one."""
+
+    def has(how: str, *steps: str) -> Suspect:
+        return Suspect(breaks(manifest, how), manifest, put(manifest, steps, NOTHING))
+
     known = ROLE_KEYS if manifest.get("kind") in ROLES else BINDING_KEYS
     for key in manifest:
         if key not in known:
-            yield breaks(manifest, f"has {key}, which was not reviewed")
+            yield has(f"has {key}, which was not reviewed", key)
     for key in at(manifest, "metadata", "labels") or {}:
         if key not in OBJECT_LABELS:
-            yield breaks(manifest, f"has the label {key}, which may make it part of another role")
+            yield has(f"has the label {key}, which may make it part of another role", "metadata", "labels", key)
     for key in at(manifest, "metadata", "annotations") or {}:
-        yield breaks(manifest, f"has the annotation {key}, which was not reviewed")
+        yield has(f"has the annotation {key}, which was not reviewed", "metadata", "annotations", key)
 
 
-def _role(manifest: Manifest, granted: Granted) -> Iterator[Violation]:
-    found = [_right(rule) for rule in items(manifest.get("rules"))]
-    for right in found:
+def _role(manifest: Manifest, granted: Granted) -> Iterator[Suspect]:
+    rules = list(items(manifest.get("rules")))
+    # What a rule gives in place of a reviewed one is one mistake: the first is told, and what it lacks only if it
+    # gives nothing else.
+    lacking = [right for right in granted.rights if right not in map(_right, rules)]
+    for index, rule in enumerate(rules):
+        right, unknown = _right(rule), [key for key in rule if key not in RULE_KEYS]
+        left = put(manifest, ("rules",), [*rules[:index], *rules[index + 1 :]])
         if right not in granted.rights:
-            yield breaks(manifest, f"allows {right}; reviewed for {granted.holder}: {_listed(granted.rights)}")
-    for right in granted.rights:
-        if right not in found:
-            yield breaks(manifest, f"does not allow {right}, which {granted.holder} needs")
-    for rule in items(manifest.get("rules")):
-        if unknown := [key for key in rule if key not in RULE_KEYS]:
-            yield breaks(manifest, f"has a rule with {', '.join(unknown)}, which was not reviewed")
+            how = f"allows {right}; reviewed for {granted.holder}: {_listed(granted.rights)}"
+            yield Suspect(breaks(manifest, how), manifest, left)
+            lacking = lacking[1:]
+        elif unknown:
+            how = f"has a rule with {', '.join(unknown)}, which was not reviewed"
+            yield Suspect(breaks(manifest, how), manifest, left)
+    for right in lacking:
+        how = f"does not allow {right}, which {granted.holder} needs"
+        yield Suspect(breaks(manifest, how), manifest, manifest)
 
 
 def _right(rule: Mapping[str, Any]) -> Right:
@@ -110,16 +127,22 @@ def _listed(rights: Sequence[Right]) -> str:
     return "; ".join(str(right) for right in rights)
 
 
-def _binding(manifest: Manifest, granted: Granted) -> Iterator[Violation]:
+def _binding(manifest: Manifest, granted: Granted) -> Iterator[Suspect]:
     ref, kind = manifest.get("roleRef") or {}, str(manifest.get("kind")).removesuffix("Binding")
     if (ref.get("apiGroup"), ref.get("kind"), ref.get("name")) != (RBAC_GROUP, kind, name(manifest)):
-        yield breaks(manifest, f"gives {ref.get('kind')} {ref.get('name')}; it must give {kind} {name(manifest)}")
-    found = [_holder(s) for s in items(manifest.get("subjects"))]
-    for holder in found:
+        right = {"apiGroup": RBAC_GROUP, "kind": kind, "name": name(manifest)}
+        how = f"gives {ref.get('kind')} {ref.get('name')}; it must give {kind} {name(manifest)}"
+        yield Suspect(breaks(manifest, how), manifest, put(manifest, ("roleRef",), right))
+    subjects = list(items(manifest.get("subjects")))
+    found = [_holder(s) for s in subjects]
+    for index, holder in enumerate(found):
         if holder != granted.holder:
-            yield breaks(manifest, f"gives rights to {holder}; they were reviewed for {granted.holder}")
-    if granted.holder not in found:
-        yield breaks(manifest, f"does not give {granted.holder} its rights")
+            left = put(manifest, ("subjects",), [*subjects[:index], *subjects[index + 1 :]])
+            how = f"gives rights to {holder}; they were reviewed for {granted.holder}"
+            yield Suspect(breaks(manifest, how), manifest, left)
+    if granted.holder not in found and (not found or found == [granted.holder]):
+        how = f"does not give {granted.holder} its rights"
+        yield Suspect(breaks(manifest, how), manifest, manifest)
 
 
 def _missing(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -148,9 +171,10 @@ def _missing(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 def _mounted(manifests: Sequence[Manifest], table: Mapping[str, Volumes]) -> Iterator[Violation]:
     """What is mounted is read, whatever the API server would say."""
     known = [m for m in manifests if m.get("kind") in WORKLOADS and f"{namespace(m)}/{name(m)}" in table]
-    for workload in unblamed(known, known, ABOUT_PODS):
+    specific = Backstop(manifests, ABOUT_PODS)
+    for workload in known:
         program = f"{namespace(workload)}/{name(workload)}"
-        yield from volumes.unlike(workload, program, table[program])
+        yield from specific.left(volumes.unlike(workload, program, table[program]))
 
 
 RULES: Final = (

@@ -1,7 +1,7 @@
 """Tenants: the boundary between teams. Exactly one per team for fine profiles and one for downsampled ones."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from policies.context import environment
@@ -24,8 +24,10 @@ FLAGS: Final = ("multitenancy-enabled", "admin-server.mode", "runtime-config.fil
 
 
 def _tenants(manifests: Sequence[Manifest]) -> Iterator[Violation]:
-    teams = read(manifests).teams
-    yield from _readers(manifests, teams)
+    declared = read(manifests)
+    teams = declared.teams
+    nameless = {str(s.get("metadata.team")) for s in declared.services} - teams.keys()  # rule FP009 says so
+    yield from _readers(manifests, teams, nameless)
     overrides = list(override_files(manifests))
     for file in overrides:
         tenants = set(file.body.get("overrides") or {})
@@ -38,7 +40,9 @@ def _tenants(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         for missing in sorted(wanted - tenants):
             team = teams.get(missing) or teams[missing.removesuffix(LONGTERM)]
             yield breaks(file.manifest, f"has no tenant {missing}", team.declared("metadata.name"))
-        for extra in sorted(t for t in tenants - wanted if TENANT.match(t)):
+        for extra in sorted(
+            t for t in tenants - wanted if TENANT.match(t) and t.removesuffix(LONGTERM) not in nameless
+        ):
             yield breaks(file.manifest, f"has the tenant {extra}, which is no team's")
     yield from _files_there(manifests if teams else ())
     yield from _files_read(manifests)
@@ -83,7 +87,9 @@ def _files_read(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                         yield container.breaks(f"has no flag -{flag}: it would not run by the configuration files")
 
 
-def _readers(manifests: Sequence[Manifest], teams: dict[str, Document]) -> Iterator[Violation]:
+def _readers(
+    manifests: Sequence[Manifest], teams: dict[str, Document], nameless: Collection[str]
+) -> Iterator[Violation]:
     """The gateway lets a team's groups, and nobody else, read the team's two tenants."""
     for manifest in manifests:
         if manifest.get("kind") != "ConfigMap" or namespace(manifest) != ACCESS_NAMESPACE:
@@ -100,7 +106,7 @@ def _readers(manifests: Sequence[Manifest], teams: dict[str, Document]) -> Itera
                 if found.count(entry) != 1 and team not in unread:
                     how = f"does not give tenant {team} to {', '.join(entry[2])} alone"
                     yield breaks(manifest, how, teams[team].declared("spec.groups"))
-            for tenant in sorted(str(t) for t, _, _ in found if teams and t not in wanted):
+            for tenant in sorted(str(t) for t, _, _ in found if teams and t not in wanted and t not in nameless):
                 yield breaks(manifest, f"opens the tenant {tenant}, which is no team's")
 
 

@@ -51,12 +51,15 @@ def _pod(manifest: Manifest) -> Iterator[Violation]:
             yield breaks(manifest, f"turns AppArmor off by the annotation {key}")
     for container in containers(manifest):
         yield from _container(container)
+    for body in items(spec.get("ephemeralContainers")):
+        yield breaks(manifest, f"has the ephemeral container {body.get('name')}: debugging a pod is no declaration")
 
 
 def _container(container: Container) -> Iterator[Violation]:
     security = container.security
-    if container.group == "ephemeralContainers":
-        yield container.breaks("is an ephemeral container: debugging a pod is no declaration")
+    if not security:
+        yield container.breaks("has no securityContext: it keeps what the runtime gives everybody")
+        return
     if security.get("allowPrivilegeEscalation") is not False:
         yield container.breaks("does not set allowPrivilegeEscalation: false")
     if security.get("readOnlyRootFilesystem") is not True:

@@ -7,6 +7,7 @@ fields that the platform's own programs use, and any other one is refused until 
 from typing import Final
 
 from schemas.allowed import OBJECT_LABELS
+from schemas.reviewed.forms import Form, OneOf, Text
 from schemas.reviewed.network import LABELLED
 
 POD_FIELDS: Final = (
@@ -45,10 +46,14 @@ APPARMOR_TYPES: Final = ("RuntimeDefault",)
 AGENT_SECCOMP: Final = "flameplane/agent.json"  # what the loader writes into the kubelet's folder
 
 POD_LABELS: Final = (*OBJECT_LABELS, *LABELLED)
-POD_ANNOTATIONS: Final = (
-    *("prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path"),
-    *("flameplane.dev/config-checksum", "kubectl.kubernetes.io/default-container"),
-)
+POD_ANNOTATION_VALUES: Final[dict[str, Form]] = {
+    "prometheus.io/scrape": OneOf(("true",)),
+    "prometheus.io/port": OneOf(("4041", "4042")),
+    "prometheus.io/path": OneOf(("/metrics",)),
+    "flameplane.dev/config-checksum": Text(r"[0-9a-f]{16,64}", "the checksum of its configuration"),
+    "kubectl.kubernetes.io/default-container": OneOf(("agent",)),
+}
+POD_ANNOTATIONS: Final = tuple(POD_ANNOTATION_VALUES)
 NAMESPACE_LABELS: Final = (
     *OBJECT_LABELS,
     # What they say is rule FP040's.

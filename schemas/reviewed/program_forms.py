@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from schemas.reviewed.forms import Range, Text
+from schemas.reviewed.forms import Maybe, Range, Text
 
 HOST: Final = "kubernetes.io/hostname"
 ZONE: Final = "topology.kubernetes.io/zone"
@@ -31,6 +31,21 @@ def from_secret(name: str, key: str, **more: Any) -> dict[str, Any]:
     return {"valueFrom": {"secretKeyRef": {"name": name, "key": key, **more}}}
 
 
+RUNTIME_DEFAULT: Final = {"type": "RuntimeDefault"}
+# What a container may do (components/pods.py, `restricted_container`).
+RESTRICTED: Final[Mapping[str, Any]] = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "capabilities": {"drop": ["ALL"]},
+    "privileged": Maybe(False),
+}
+# Volumes that programs write to. All others are mounted read-only.
+WRITTEN: Final = (
+    *("audit", "blocks", "data", "metastore", "pins", "s3-tmp", "scratch", "seccomp", "store-tmp", "tmp"),
+)
+
+
 @dataclass(frozen=True)
 class Program:
     """One container. ``size``: CPU and memory that it asks for, and its limits. ``mounts``: volume to folder."""
@@ -45,18 +60,26 @@ class Program:
     ready: Mapping[str, Any] | None = None
     alive: Mapping[str, Any] | None = None
     started: Mapping[str, Any] | None = None
+    security: Mapping[str, Any] = field(default_factory=lambda: RESTRICTED)
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One workload: its containers, and the fields that say how it is kept up."""
+    """One workload: its containers, whom they run as (`user`), and the fields that say how it is kept up."""
 
     kind: str
+    user: Mapping[str, Any]
     containers: Mapping[str, Program]
     spec: Mapping[str, Any]  # beside template and selector
     pod: Mapping[str, Any]  # beside containers and what every pod has (schemas/reviewed/pods.py)
     init: Mapping[str, Program] = field(default_factory=dict)
     budget: bool = True  # whether a PodDisruptionBudget holds it: one pod at a time
+
+
+def user(uid: int, *, volumes: bool = False) -> dict[str, Any]:
+    """A user and its group of the same number (`restricted_pod` of components/pods.py); ``volumes``: it owns them."""
+    owned = {"fsGroup": uid, "fsGroupChangePolicy": "OnRootMismatch"} if volumes else {}
+    return {"runAsNonRoot": True, "runAsUser": uid, "runAsGroup": uid, "seccompProfile": RUNTIME_DEFAULT, **owned}
 
 
 def spread(app: str, *keys: str, hard: bool = False) -> list[dict[str, Any]]:

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, AGENT_UID, BACKEND_NAMESPACE, SYSTEM_NAMESPACE
+from schemas.reviewed.pods import AGENT_POD_FIELDS, AGENT_SECCOMP
 from schemas.reviewed.program_forms import (
     ELSEWHERE,
     HOST,
+    RESTRICTED,
+    RUNTIME_DEFAULT,
     Program,
     Workload,
     from_field,
@@ -20,6 +23,7 @@ from schemas.reviewed.program_forms import (
     rolling,
     spread,
     tcp,
+    user,
 )
 from schemas.reviewed.programs_backend import backend
 from schemas.settings import Settings
@@ -27,6 +31,7 @@ from schemas.settings import Settings
 GATEWAY_URL: Final = f"http://gateway.{ACCESS_NAMESPACE}.svc:4040"
 TOKEN: Final = "/var/run/secrets/flameplane"  # noqa: S105  a folder
 API_TOKEN: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105  a folder
+RECEIVER_UID: Final = AGENT_UID + 1  # it parses foreign data, and must not open the agent's pins
 Key = tuple[str, str]  # namespace and name
 
 
@@ -50,6 +55,11 @@ def _agent(settings: Settings) -> Workload:
         ready, alive = http("/ready", port), http("/healthz", port, 30)
         return Program(image=image, arguments=arguments, environment=where, ready=ready, alive=alive, **more)
 
+    def security(capabilities: tuple[str, ...], uid: int, gid: int) -> dict[str, Any]:
+        added = {"add": list(capabilities)} if capabilities else {}
+        own = {"runAsUser": uid, "runAsGroup": gid, "runAsNonRoot": uid != 0, "privileged": False}
+        return {**RESTRICTED, "capabilities": {"drop": ["ALL"], **added}, **own}
+
     agent = node_program(
         "agent",
         ("agent", "--pins=/bpf", *told, "--metrics=:4041"),
@@ -57,6 +67,10 @@ def _agent(settings: Settings) -> Workload:
         size=("20m", "64Mi", "500m", "128Mi"),
         ports={"metrics": 4041},
         mounts={"pins": "/bpf", **mounts},
+        security={
+            **security(("PERFMON",), AGENT_UID, AGENT_UID),
+            "seccompProfile": {"type": "Localhost", "localhostProfile": AGENT_SECCOMP},
+        },
     )
     receiver = node_program(
         "receiver",
@@ -65,12 +79,14 @@ def _agent(settings: Settings) -> Workload:
         size=("10m", "32Mi", "250m", "64Mi"),
         ports={"http": 4040, "rx-metrics": 4042},
         mounts=mounts,
+        security=security((), RECEIVER_UID, RECEIVER_UID),
     )
     loader = Program(
         image="agent",
         arguments=("loader", "--pins=/bpf", "--seccomp-profile=/seccomp/agent.json", f"--gid={AGENT_UID}"),
         size=("10m", "64Mi", "500m", "192Mi"),
         mounts={"pins": "/bpf", "seccomp": "/seccomp"},
+        security=security(("BPF", "PERFMON"), 0, AGENT_UID),
     )
     # Fargate's nodes run no DaemonSet.
     fargate = {"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]}
@@ -78,9 +94,10 @@ def _agent(settings: Settings) -> Workload:
     affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}}
     return Workload(
         "DaemonSet",
+        {"fsGroup": RECEIVER_UID, "seccompProfile": RUNTIME_DEFAULT},
         {"agent": agent, "receiver": receiver},
         {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": "10%"}}},
-        {"terminationGracePeriodSeconds": 30, "affinity": affinity},
+        {"terminationGracePeriodSeconds": 30, "affinity": affinity, **AGENT_POD_FIELDS},
         {"loader": loader},
         budget=False,
     )
@@ -109,6 +126,7 @@ def _gateway(settings: Settings) -> Workload:
     )
     return Workload(
         "Deployment",
+        user(65532, volumes=True),
         {"gateway": gateway},
         {"replicas": settings.access.replicas, "strategy": rolling()},
         {"terminationGracePeriodSeconds": 60, "topologySpreadConstraints": spread("gateway", HOST)},
@@ -138,6 +156,7 @@ def _grafana(grafana: Any) -> Workload:
     strategy = {"type": "Recreate"} if grafana.storage else rolling()  # a volume is mounted by one pod
     return Workload(
         "Deployment",
+        user(10472, volumes=True),
         {"grafana": program},
         {"replicas": grafana.replicas, "strategy": strategy},
         {"terminationGracePeriodSeconds": 30, "topologySpreadConstraints": spread("grafana", HOST)},
@@ -146,6 +165,7 @@ def _grafana(grafana: Any) -> Workload:
 
 _EGRESS_PROXY: Final = Workload(
     "Deployment",
+    user(65532),
     {
         "egress-proxy": Program(
             image="egress-proxy",
@@ -211,6 +231,7 @@ def _job(job: Job, settings: Settings, teams: tuple[str, ...]) -> Workload:
     history = {"successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 3}
     return Workload(
         "CronJob",
+        user(65532),
         {"job": program},
         {
             **schedule,

@@ -14,6 +14,7 @@ from schemas.reviewed.program_forms import (
     from_secret,
     rolling,
     spread,
+    user,
 )
 from schemas.reviewed.program_forms import http as probe
 from schemas.settings import Settings
@@ -30,6 +31,7 @@ ALIVE: Final = "/api/v1/status/buildinfo"  # answered without the ring, the inde
 DOORS: Final = ("distributor", "query-frontend", "tenant-settings")  # what the gateway calls
 GOSSIP: Final = ("distributor", "segment-writer", "query-frontend")
 CLAIMS_STAY: Final = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"}}
+PYROSCOPE: Final = user(10001, volumes=True)  # the image's own user
 MOST: Final = 500  # replicas: a platform that needs more wants a look first
 
 
@@ -55,6 +57,7 @@ def _parts(backend: Backend) -> dict[str, Workload]:
         "distributor": _deployment(backend, "distributor", Range(2, MOST), 60, at_least("500m", "256Mi", "1", "1Gi")),
         "segment-writer": Workload(
             "StatefulSet",
+            PYROSCOPE,
             {"pyroscope": _part(backend, "segment-writer", at_least("1", "2Gi", "2", "4Gi"))},
             {
                 "replicas": backend.writes.writers,
@@ -65,6 +68,7 @@ def _parts(backend: Backend) -> dict[str, Workload]:
         ),
         "metastore": Workload(
             "StatefulSet",
+            PYROSCOPE,
             {"pyroscope": _metastore(backend)},
             {
                 "replicas": OneOf((3, 5, 7)),  # as many as the configuration expects (rule FP036)
@@ -78,6 +82,7 @@ def _parts(backend: Backend) -> dict[str, Workload]:
         ),
         "compaction-worker": Workload(
             "Deployment",
+            PYROSCOPE,
             {
                 "pyroscope": _part(
                     backend, "compaction-worker", at_least("1", "1Gi", "2", "2Gi"), {"scratch": "/scratch"}
@@ -91,6 +96,7 @@ def _parts(backend: Backend) -> dict[str, Workload]:
         # Two would overwrite each other's settings.
         "tenant-settings": Workload(
             "Deployment",
+            PYROSCOPE,
             {"pyroscope": _part(backend, "tenant-settings", ("100m", "64Mi", "1", "256Mi"))},
             {"replicas": 1, "strategy": {"type": "Recreate"}},
             _placed("tenant-settings", 30),
@@ -103,7 +109,7 @@ def _parts(backend: Backend) -> dict[str, Workload]:
 def _deployment(backend: Backend, role: str, replicas: Any, grace: int, size: tuple[Any, Any, Any, Any]) -> Workload:
     program = _part(backend, role, size)
     spec = {"replicas": replicas, "strategy": rolling()}
-    return Workload("Deployment", {"pyroscope": program}, spec, _placed(role, grace))
+    return Workload("Deployment", PYROSCOPE, {"pyroscope": program}, spec, _placed(role, grace))
 
 
 def _placed(role: str, grace: int, *, hard: bool = False) -> dict[str, Any]:
@@ -158,7 +164,8 @@ def _process(backend: Backend) -> Workload:
     )
     claim = _claim("metastore", backend, backend.volumes.metastore)
     spec = {"replicas": 1, "serviceName": "pyroscope-headless", **CLAIMS_STAY, "volumeClaimTemplates": [claim]}
-    return Workload("StatefulSet", {"pyroscope": program}, spec, {"terminationGracePeriodSeconds": 120}, budget=False)
+    placed = {"terminationGracePeriodSeconds": 120}
+    return Workload("StatefulSet", PYROSCOPE, {"pyroscope": program}, spec, placed, budget=False)
 
 
 def _configuration(backend: Backend) -> dict[str, str]:
@@ -210,6 +217,7 @@ def _storage(backend: Backend) -> Workload:
     claim = _claim("blocks", backend, backend.volumes.blocks or backend.volumes.metastore)
     return Workload(
         "StatefulSet",
+        user(10002, volumes=True),
         {"store": store, "s3": s3},
         {"replicas": 1, "serviceName": "object-storage", "volumeClaimTemplates": [claim]},
         {"terminationGracePeriodSeconds": 30},

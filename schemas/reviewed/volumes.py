@@ -12,10 +12,11 @@ from schemas.reviewed.network import AGENT, GATEWAY, GRAFANA, JOBS, PROXY, STORA
 
 Volumes = dict[str, str]
 EMPTY: Final = "emptyDir"
+SMALL: Final = f"{EMPTY} of 64Mi"
 TOKEN: Final = "token for flameplane-gateway"  # noqa: S105  words
 # What a program that calls the API server has: its token, who signs for the API server, its own namespace.
 API_TOKEN: Final = "token for the API server, configMap kube-root-ca.crt [ca.crt], downwardAPI [metadata.namespace]"  # noqa: S105
-CERTIFICATE: Final = "[ca.crt, tls.crt, tls.key]"
+CERTIFICATE: Final = "[ca.crt, tls.crt, tls.key] mode 440"
 CATALOG: Final = "catalog-"  # of the organisation and of each team: jobs read all of them
 
 
@@ -24,8 +25,8 @@ def volumes(settings: Mapping[str, Any]) -> dict[str, Volumes]:
     pins, seccomp = AGENT_HOST_PATHS
     found: dict[str, Volumes] = {
         AGENT: {
-            "pins": f"hostPath {pins}",
-            "seccomp": f"hostPath {seccomp}",
+            "pins": f"hostPath {pins} (DirectoryOrCreate)",
+            "seccomp": f"hostPath {seccomp} (DirectoryOrCreate)",
             "config": "configMap node-services",
             "api-token": API_TOKEN,
             "gateway-token": TOKEN,
@@ -34,12 +35,12 @@ def volumes(settings: Mapping[str, Any]) -> dict[str, Volumes]:
             "config": "configMap gateway",
             "ci-gate": "configMap ci-gate",
             "api-token": API_TOKEN,
-            "audit": EMPTY,
+            "audit": f"{EMPTY} of 1Gi",
             **_certificate(settings, "client", "gateway-backend-tls"),
         },
-        **{job: {"gateway-token": TOKEN, "tmp": EMPTY} for job in JOBS},
+        **{job: {"gateway-token": TOKEN, "tmp": f"{EMPTY} of 1Gi"} for job in JOBS},
         PROXY: {"config": "configMap egress-proxy"},
-        STORAGE: {"identities": _storage(settings, "s3.json"), "store-tmp": EMPTY, "s3-tmp": EMPTY},
+        STORAGE: {"identities": _storage(settings, "s3.json"), "store-tmp": SMALL, "s3-tmp": SMALL},
         **{part: _backend(settings, part) for part in parts(settings)},
     }
     return found | ({GRAFANA: _grafana(settings)} if own_grafana(settings) else {})
@@ -60,7 +61,7 @@ def _backend(settings: Mapping[str, Any], part: str) -> Volumes:
     return {
         "config": "configMap pyroscope-config",
         "overrides": "configMap pyroscope-overrides",
-        **({"scratch": EMPTY} if scratch else {}),
+        **({"scratch": f"{EMPTY} of 10Gi"} if scratch else {}),
         **_certificate(settings, "server", "pyroscope-tls"),
     }
 
@@ -73,7 +74,7 @@ def _grafana(settings: Mapping[str, Any]) -> Volumes:
         "datasources": "configMap flameplane-datasources",
         "providers": "configMap grafana-providers",
         "dashboards": "configMap flameplane-dashboards",
-        "secret": f"secret {said(settings, 'correlation.grafana.secret')} [{', '.join(sorted(keys))}]",
-        "data": "persistentVolumeClaim grafana" if kept else EMPTY,
-        "tmp": EMPTY,
+        "secret": f"secret {said(settings, 'correlation.grafana.secret')} [{', '.join(sorted(keys))}] mode 440",
+        "data": "persistentVolumeClaim grafana" if kept else f"{EMPTY} of 1Gi",
+        "tmp": SMALL,
     }
