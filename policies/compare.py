@@ -75,7 +75,9 @@ def shown(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, Form | Maybe | Each) else json.dumps(_data(value), default=str, ensure_ascii=False)
+    return (
+        value if isinstance(value, Form | Maybe | Each) else json.dumps(_data(value), default=str, ensure_ascii=False)
+    )
 
 
 def _data(value: Any) -> Any:

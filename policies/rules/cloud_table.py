@@ -15,7 +15,15 @@ from policies.declared import read
 from policies.objects import at, whole
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule
-from policies.rules import cloud_buckets, cloud_budget, cloud_encryption, cloud_lifecycle, cloud_perimeter, cloud_roles
+from policies.rules import (
+    cloud_buckets,
+    cloud_budget,
+    cloud_encryption,
+    cloud_lifecycle,
+    cloud_perimeter,
+    cloud_roles,
+    kinds,
+)
 from schemas.allowed import CLOUD_KINDS
 from schemas.reviewed.cloud import AUDIT, Site
 from schemas.reviewed.cloud_forms import Document, Form, Forms, Later, One, Rows, example, shown
@@ -24,6 +32,7 @@ from schemas.settings.cloud import Cloud as Account
 
 KINDS: Final = ("ConfigMap", "ServiceAccount", *CLOUD_KINDS, SETTINGS)
 SPECIFIC: Final[tuple[Rule, ...]] = (
+    *kinds.RULES,
     *cloud_buckets.RULES,
     *cloud_perimeter.RULES,
     *cloud_encryption.RULES,
@@ -106,7 +115,7 @@ def _found(kind: str, others: Sequence[Manifest], one: Manifest | None) -> set[s
     """What the specific rules say of a stack with this resource in it."""
     mine = [] if one is None else [one]
     said: set[str] = set()
-    for rule in (r for r in SPECIFIC if kind in r.kinds):
+    for rule in (r for r in SPECIFIC if not r.kinds or kind in r.kinds):
         batch = rule.applicable([*others, *mine]) if rule.scope == "stack" else mine
         try:
             said |= {f"{rule.id} {violation}" for violation in (rule.check(batch) if batch else ())}

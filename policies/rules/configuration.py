@@ -11,7 +11,7 @@ from policies.documents import compared, in_files, missing_said, parts, undisput
 from policies.objects import WORKLOADS, at, breaks, documents, items, plain
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
-from policies.rules import cloud_budget, declarations, outside, profilers, retention, secrets, tenants
+from policies.rules import cloud_budget, declarations, images, outside, profilers, retention, secrets, tenants
 from schemas.allowed import SYSTEM_NAMESPACE
 from schemas.reviewed import configuration_alerts as alerts
 from schemas.reviewed import configuration_programs as programs
@@ -30,7 +30,8 @@ _BEFORE: Final = (
 
 def _configuration(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     if environment(manifests) is None:
-        if any(at(m, "spec", "environment") for m in manifests if m.get("kind") == SETTINGS):
+        wrong = any(at(m, "spec", "environment") for m in manifests if m.get("kind") == SETTINGS)
+        if wrong and not any(True for _ in images.from_everybody(manifests)):  # rule FP005 says it
             yield Violation("the settings of the environment are refused (flameplane validate): nothing is compared")
         return
     found = platform(manifests)

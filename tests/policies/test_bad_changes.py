@@ -71,6 +71,8 @@ def _told(resource: Resource, recorded_one: Resource, manifests: dict[str, Any])
         protect=options["protect"],
         ignore_changes=tuple(options["ignoreChanges"]),
         aliases=tuple(options["aliases"]),
+        delete_before_replace=options["deleteBeforeReplace"] or None,
+        custom_timeouts={"create": "1h"} if options["customTimeouts"] else {},
         provider=resource.provider if now["provider"] == seen["provider"] else None,
     )
 
