@@ -89,8 +89,8 @@ METADATA_ADDRESSES: Final = ("169.254.169.254", "fd00:ec2::254")
 # guide, "How EKS Pod Identity works"); port 80.
 POD_IDENTITY_ADDRESS: Final = "169.254.170.23"
 
-# Registries that serve everybody. What is pulled from them is there as long as somebody else likes, by names that anybody
-# may take, at a rate that they set; an environment copies its images into a registry of its own.
+# Registries that serve everybody. What is pulled from them is there as long as somebody else likes, by names that
+# anybody may take, at a rate that they set; an environment copies its images into a registry of its own.
 PUBLIC_REGISTRIES: Final = (
     *("docker.io", "docker.com", "ghcr.io", "quay.io", "gcr.io", "k8s.io", "public.ecr.aws", "mcr.microsoft.com"),
     *("registry.access.redhat.com", "registry.redhat.io", "registry.gitlab.com", "cgr.dev", "nvcr.io", "lscr.io"),

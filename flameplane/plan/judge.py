@@ -21,8 +21,8 @@ def judge(
     sources: Sources | None = None,
     texts: dict[str, tuple[str, str, str]] | None = None,
 ) -> list[Finding]:
-    """`check_options`, and `evaluate` and `check_fields` at the same time: the pack works in a process of its own, and here an SDK has to be
-    imported. Raises ``PackFailed``."""
+    """`evaluate` and `check_fields` at the same time: the pack works in a process of its own, and here an SDK has to be
+    imported; then `check_options`. Raises ``PackFailed``."""
     with ThreadPoolExecutor(1, "fields") as pool:
         fields = pool.submit(_fields, recording, root)
         found = evaluate(recording, root, sources, texts)

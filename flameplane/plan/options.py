@@ -1,4 +1,4 @@
-"""Options that Pulumi's protocol shows to no policy (AnalyzerResourceOptions has no field for them), from the recording.
+"""Options that Pulumi's protocol shows to no policy (AnalyzerResourceOptions lacks them), judged on the recording.
 
 So they are judged by `flameplane plan` alone: `pulumi preview` and `up` of a program that nobody planned say nothing.
 """

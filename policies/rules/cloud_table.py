@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from policies.cloud import BUCKET, Cloud
+from policies.context import platform
 from policies.declared import read
 from policies.objects import at, whole
 from policies.resources import SETTINGS
@@ -82,7 +83,9 @@ def site_of(cloud: Cloud, manifests: Sequence[Manifest]) -> Site | None:
     """The environment as its settings say; None where they have no cloud."""
     if not cloud.said("cloud"):
         return None
-    organisation = at(read(manifests).organisation, "metadata", "name")
+    known = platform(manifests)
+    declared = at(read(manifests).organisation, "metadata", "name")
+    organisation = known.catalog.organisation.metadata.name if known else declared
     if not organisation:  # no declarations in this stack: a bucket is named after it
         names = (str(at(bucket, "spec", "bucket")) for bucket in cloud.of(BUCKET))
         audit = [name for name in names if cloud.purpose(name) == AUDIT]
