@@ -18,7 +18,8 @@ with `--policy-pack policies`. An error blocks, a warning does not. A rule that 
 not known before apply or because the rule itself is broken, blocks as well and says which rule it is.
 
 What Pulumi shows to no policy is judged by `flameplane plan` alone (PLN013 in docs/plan.md): `retain_on_delete`,
-`deleted_with` and `replace_on_changes`. Of a program that nobody planned, `pulumi preview` says nothing about these.
+`deleted_with`, `replace_on_changes`, `replace_with` and `hide_diffs`. Of a program that nobody planned,
+`pulumi preview` says nothing about these.
 
 Each rule has examples that it refuses and that it accepts in `tests/policies/fixtures/<id>/`.
 

@@ -39,6 +39,12 @@ def _wrong(resource: Resource) -> Iterator[tuple[str, str]]:
     if resource.replace_on_changes:
         fields = ", ".join(resource.replace_on_changes)
         yield f"is made anew when {fields} changes (replace_on_changes)", "Leave replace_on_changes out."
+    if resource.replace_with:
+        others = ", ".join(urn.rpartition("::")[2] for urn in resource.replace_with)
+        yield f"is made anew when {others} is (replace_with)", "Leave replace_with out."
+    if resource.hide_diffs:
+        fields = ", ".join(resource.hide_diffs)
+        yield f"hides in previews how {fields} changes (hide_diffs)", "Leave hide_diffs out."
 
 
 def _called(resource: Resource) -> str:

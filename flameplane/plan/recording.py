@@ -47,6 +47,8 @@ class Resource:
     custom_timeouts: dict[str, str] = field(default_factory=dict)
     version: str = ""
     plugin_download_url: str = ""
+    replace_with: tuple[str, ...] = ()
+    hide_diffs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from policies.cloud import BUCKET, Cloud
 from policies.context import platform
 from policies.declared import read
-from policies.objects import at, whole
+from policies.objects import at, plain
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule
 from policies.rules import (
@@ -200,15 +200,6 @@ def _step(value: Any, way: str | int | None) -> Any:
     if isinstance(value, list) and isinstance(way, str):
         return next(i for i, row in enumerate(value) if row.get("id") == way)
     return way
-
-
-def plain(value: Any) -> Any:
-    """Maps and lists as Python's own, whatever Pulumi hands them over as; raises on a value not known before apply."""
-    if isinstance(value, Mapping):
-        return {key: plain(value[key]) for key in value}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(one) for one in value]
-    return whole(value)
 
 
 def _known(spec: Manifest, key: str) -> Any:

@@ -132,8 +132,7 @@ RULES: Final = (
         remediation="Make resources with the explicit providers of components/platform.py and components/aws/, for "
         "the account, region and context of the settings; credentials come from outside. No ignore_changes, "
         "delete_before_replace or custom_timeouts, no alias of another resource, and protect for what holds data in "
-        "the cloud alone. No policy sees retain_on_delete, deleted_with and replace_on_changes: `flameplane plan` "
-        "judges them by itself (PLN013).",
+        "the cloud alone. Of options that no policy sees, such as retain_on_delete, `flameplane plan` tells (PLN013).",
         kinds=(RESOURCE, SETTINGS),
         check=_providers,
         scope="stack",

@@ -31,6 +31,8 @@ def found(kind: str, **options: Any) -> list[Finding]:
         (ROLE, {"retain_on_delete": True}, "stays when it is declared no more"),
         (BUCKET, {}, "is deleted when it is declared no more"),
         (ROLE, {"deleted_with": PLATFORM.urn}, "is taken for deleted when p is"),
+        (ROLE, {"replace_with": (PLATFORM.urn,)}, "is made anew when p is"),
+        (ROLE, {"hide_diffs": ("policy",)}, "hides in previews how policy changes"),
         (ROLE, {"replace_on_changes": ("tags", "path")}, "is made anew when tags, path changes"),
     ],
 )
