@@ -68,6 +68,7 @@ def _told(resource: Resource, recorded_one: Resource, manifests: dict[str, Any])
     return replace(
         resource,
         inputs=now["spec"] or resource.inputs,
+        version=now["spec"].get("version", resource.version),
         protect=options["protect"],
         ignore_changes=tuple(options["ignoreChanges"]),
         aliases=tuple(options["aliases"]),
