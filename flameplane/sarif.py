@@ -20,6 +20,11 @@ _PLAN = {
     "PLN010": ("Field that the type does not have", "The API server would refuse it or drop it.", "Correct its name."),
     "PLN011": ("Missing field", "The API server would refuse the object.", "Set the field."),
     "PLN012": ("Value of the wrong type", "The API server would refuse the object.", "Use the type that is named."),
+    "PLN013": (
+        "Option that was not reviewed",
+        "What leaves the program would stay, or something would go that should not; Pulumi shows it to no policy.",
+        "Leave the option out, or give it where it is needed.",
+    ),
     "PLN020": (
         "CODEOWNERS is out of date",
         "A change would be reviewed by others than its owners.",

@@ -160,12 +160,17 @@ def _declared(args: PolicyResource) -> Manifest | None:
 
 
 def _about(args: PolicyResource) -> Manifest | None:
-    options = {"protect": bool(args.opts.protect)}
-    lists = {"ignoreChanges": args.opts.ignore_changes, "aliases": args.opts.aliases}
-    provider = args.provider.urn if args.provider else None
-    return resources.resource(
-        args.urn, args.props, {**options, **{k: list(v or ()) for k, v in lists.items()}}, provider
-    )
+    opts, provider = args.opts, args.provider.urn if args.provider else None
+    lists = {"ignoreChanges": opts.ignore_changes, "aliases": opts.aliases}
+    timeouts = opts.custom_timeouts
+    waits = any((timeouts.create_seconds, timeouts.update_seconds, timeouts.delete_seconds)) if timeouts else False
+    options = {
+        "protect": bool(opts.protect),
+        "deleteBeforeReplace": bool(opts.delete_before_replace),
+        "customTimeouts": waits,
+        **{key: list(values or ()) for key, values in lists.items()},
+    }
+    return resources.resource(args.urn, args.props, options, provider)
 
 
 def _manifests(args: StackValidationArgs, *, about: bool = False) -> dict[str, Manifest]:

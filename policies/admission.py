@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from policies.compare import differences
+from policies.context import platform
 from policies.declared import Document, read, told
 from policies.objects import at, breaks, items, name, texts
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Violation
 from schemas.allowed import EBPF_TYPES, INJECTED_LANGUAGES, NAMESPACES
 from schemas.reviewed import admission as reviewed
+from schemas.reviewed.elsewhere import near
 
 VALIDATING, MUTATING = "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"
 BINDINGS: Final = {f"{VALIDATING}Binding": VALIDATING, f"{MUTATING}Binding": MUTATING}
@@ -25,6 +27,7 @@ _IMAGES: Final = {
     image: re.compile(rf'[^"\s]*/{image}(@sha256:[0-9a-f]+|:[\w.-]+)?(?=["\s]|$)') for image in reviewed.IMAGES
 }
 OPEN: Final = ":not-locked"
+SHOWN: Final = 4  # namespaces in a message
 
 
 def unlike(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -43,8 +46,9 @@ def unlike(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     bound = {(BINDINGS[kind], str(at(m, "spec", "policyName"))) for (kind, _), m in found.items() if kind in BINDINGS}
     # Of services that the agents know and nobody declares, rules FP008 and FP011 speak.
     left_out = told(manifests).keys() - {service.name for service in read(manifests).services}
+    known = _known(manifests)
     for key in (k for k in found.keys() - wanted.keys() if k[1].removeprefix("flameplane-inject-") not in left_out):
-        yield from _foreign(found[key], key in bound)
+        yield from _foreign(found[key], key in bound, known)
 
 
 def _told_elsewhere(key: tuple[str, str]) -> bool:
@@ -92,36 +96,42 @@ def _differs(manifest: Manifest, wanted: Any) -> Iterator[Violation]:
         return
 
 
-def _foreign(manifest: Manifest, bound: bool) -> Iterator[Violation]:
-    """What no file describes: under our names, by our policies, or about our pods."""
+def _foreign(manifest: Manifest, bound: bool, known: Sequence[str]) -> Iterator[Violation]:
+    """What no file describes: under our names, by our policies, or about our pods and those of teams."""
     kind, policy = str(manifest.get("kind")), str(at(manifest, "spec", "policyName"))
     if name(manifest).startswith(OURS):
         yield breaks(manifest, "was not reviewed: no file in schemas/reviewed/admission and no service asks for it")
     elif kind in BINDINGS and policy.startswith(OURS):
         yield breaks(manifest, f"binds {policy} beside its own bindings")
-    elif kind == f"{MUTATING}Binding" and (reached := _reached(manifest)):
-        yield breaks(
-            manifest, f"may change the platform's own pods in {', '.join(reached)}, whose fields were reviewed"
-        )
-    elif kind in BINDINGS and (reached := _reached(manifest)):
-        yield breaks(manifest, f"may refuse what was reviewed in {', '.join(reached)}: nothing of it would start")
+    elif kind in BINDINGS and (reached := _reached(manifest, known)):
+        where = ", ".join(reached[:SHOWN]) + (f" and {more} more" if (more := len(reached) - SHOWN) > 0 else "")
+        if BINDINGS[kind] == MUTATING:
+            yield breaks(manifest, f"may change what is made in {where}: nothing that was not reviewed does")
+        else:
+            yield breaks(manifest, f"may refuse what is made in {where}: nothing of it would start")
     elif kind == MUTATING and not bound:
         yield breaks(manifest, "is bound by nothing here: whoever binds it changes pods by it")
 
 
-def _reached(binding: Manifest) -> list[str]:
-    """The platform's namespaces, and the cluster's own, that a binding selects; all, unless it names others."""
+def _reached(binding: Manifest, known: Sequence[str]) -> list[str]:
+    """The namespaces of the platform, of teams and of the cluster itself that a binding selects; all, unless it names
+    others."""
     selector = at(binding, "spec", "matchResources", "namespaceSelector") or {}
-    label = reviewed.NAMESPACE_LABEL
-    named = [str(v) for k, v in (selector.get("matchLabels") or {}).items() if k == label]
+    named = [str(v) for k, v in (selector.get("matchLabels") or {}).items() if k == reviewed.NAMESPACE_LABEL]
+    left_out: list[str] = []
     for expression in items(selector.get("matchExpressions")):
-        if expression.get("key") == label and expression.get("operator") == "In":
-            named += texts(expression.get("values"))
-        elif expression.get("key") == label and expression.get("operator") == "NotIn":
-            named += ["?"] if set(NAMESPACES) <= set(texts(expression.get("values"))) else []
+        if expression.get("key") == reviewed.NAMESPACE_LABEL:
+            named += texts(expression.get("values")) if expression.get("operator") == "In" else []
+            left_out += texts(expression.get("values")) if expression.get("operator") == "NotIn" else []
     if not named:
-        return list(NAMESPACES)
-    return [n for n in (*NAMESPACES, *named) if n in named and (n in NAMESPACES or n.startswith("kube-"))]
+        return [n for n in known if n not in left_out]
+    return [n for n in (*known, *(n for n in named if n.startswith("kube-") and n not in known)) if n in named]
+
+
+def _known(manifests: Sequence[Manifest]) -> list[str]:
+    """Namespaces whose objects are none of a foreign policy's business."""
+    others = near(found.settings, found.catalog) if (found := platform(manifests)) else set()
+    return [*NAMESPACES, *sorted({*others, "kube-system"})]
 
 
 def _with(value: Any, replacements: Mapping[Any, str]) -> Any:

@@ -13,7 +13,7 @@ from operator import eq
 from typing import Any, Final, NamedTuple
 
 from policies.objects import whole
-from schemas.reviewed.forms import NOTHING, Form, Maybe, example
+from schemas.reviewed.forms import NOTHING, Each, Form, Maybe, example
 
 # What an entry of a list is called by; the first that all entries have, and that differs, counts.
 _NAMES: Final = (
@@ -75,7 +75,9 @@ def shown(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, Form | Maybe) else json.dumps(_data(value), default=str, ensure_ascii=False)
+    return (
+        value if isinstance(value, Form | Maybe | Each) else json.dumps(_data(value), default=str, ensure_ascii=False)
+    )
 
 
 def _data(value: Any) -> Any:
@@ -88,6 +90,10 @@ def _differences(found: Any, wanted: Any, path: str) -> Iterator[Difference]:
     if isinstance(wanted, Maybe):
         if found is not None:
             yield from _differences(found, wanted.value, path)
+    elif isinstance(wanted, Each) and _is_list(found) and found:
+        for index, entry in enumerate(found):
+            for difference in _differences(entry, wanted.value, f"{path}[{index}]"):
+                yield replace(difference, mended=[*found[:index], difference.mended, *found[index + 1 :]])
     elif isinstance(wanted, Mapping) and isinstance(found, Mapping):
         yield from _maps(found, wanted, path)
     elif isinstance(wanted, Mapping) and found is None and all(isinstance(v, Maybe) for v in wanted.values()):

@@ -5,11 +5,15 @@ configuration (the platform as a part of another program) there is nothing to co
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from pydantic import ValidationError
 
 from policies.compare import differences
@@ -22,6 +26,7 @@ from schemas.service import Service
 from schemas.settings import Settings
 from schemas.team import Organisation, Team
 
+ROOT: Final = Path(__file__).resolve().parents[1]
 _MODELS: Final = {model.__name__: model for model in (Organisation, Service, Team)}
 _KEYS: Final = frozenset(field.alias or name for name, field in Settings.model_fields.items())
 
@@ -40,12 +45,31 @@ class Platform:
 
 
 def platform(manifests: Sequence[Manifest]) -> Platform | None:
-    """The environment; None without settings, or where settings or declarations are refused by other rules."""
+    """The environment; None without settings, or where settings or declarations are refused by other rules.
+
+    Its organisation is the one that is written, where there is one: of a ConfigMap that differs, FP055 tells.
+    """
     settings = environment(manifests)
     if settings is None:
         return None
     found = catalog(read(manifests))
+    if found and (organisation := written()):
+        found = replace(found, organisation=organisation)
     return Platform(settings, found, _by_identity(manifests)) if found and not gone(manifests) else None
+
+
+def written() -> Organisation | None:
+    """The organisation as _org.yaml of the services tree has it, which the program reads by the same variable; None
+    where there is none that can be read (findings of `validate`)."""
+    file = Path(os.environ.get("FLAMEPLANE_SERVICES") or ROOT / "services") / "_org.yaml"
+    return _written(file.read_text()) if file.is_file() else None
+
+
+@lru_cache(maxsize=4)
+def _written(text: str) -> Organisation | None:
+    with suppress(yaml.YAMLError, ValidationError):
+        return Organisation.model_validate(yaml.safe_load(text))
+    return None
 
 
 def environment(manifests: Sequence[Manifest]) -> Settings | None:

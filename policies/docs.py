@@ -17,6 +17,10 @@ Every change of the platform is judged by these rules: by `flameplane plan`, and
 with `--policy-pack policies`. An error blocks, a warning does not. A rule that cannot run, because a value it reads is
 not known before apply or because the rule itself is broken, blocks as well and says which rule it is.
 
+What Pulumi shows to no policy is judged by `flameplane plan` alone (PLN013 in docs/plan.md): `retain_on_delete`,
+`deleted_with`, `replace_on_changes`, `replace_with` and `hide_diffs`. Of a program that nobody planned,
+`pulumi preview` says nothing about these.
+
 Each rule has examples that it refuses and that it accepts in `tests/policies/fixtures/<id>/`.
 
 ## Waivers

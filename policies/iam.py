@@ -158,7 +158,13 @@ def _condition(operator: str, key: str, values: list[str], context: Mapping[str,
 
 
 def _compared(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
-    return lambda value, found: compare(float(found), float(value))
+    def numbers(value: str, found: str) -> bool:
+        try:
+            return compare(float(found), float(value))
+        except ValueError:
+            raise NotUnderstood(f"the number {value}") from None
+
+    return numbers
 
 
 _OPERATORS: Final[dict[str, Callable[[str, str], bool]]] = {

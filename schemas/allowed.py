@@ -89,6 +89,13 @@ METADATA_ADDRESSES: Final = ("169.254.169.254", "fd00:ec2::254")
 # guide, "How EKS Pod Identity works"); port 80.
 POD_IDENTITY_ADDRESS: Final = "169.254.170.23"
 
+# Registries that serve everybody. What is pulled from them is there as long as somebody else likes, by names that
+# anybody may take, at a rate that they set; an environment copies its images into a registry of its own.
+PUBLIC_REGISTRIES: Final = (
+    *("docker.io", "docker.com", "ghcr.io", "quay.io", "gcr.io", "k8s.io", "public.ecr.aws", "mcr.microsoft.com"),
+    *("registry.access.redhat.com", "registry.redhat.io", "registry.gitlab.com", "cgr.dev", "nvcr.io", "lscr.io"),
+)
+
 # -- the cloud ---------------------------------------------------------------------------------------------------------
 # AWS services that may act by themselves, for our own account: EKS gives pods their roles, Budgets sends notices.
 CLOUD_SERVICES: Final = ("budgets.amazonaws.com", "pods.eks.amazonaws.com")
@@ -162,7 +169,8 @@ API_CLIENTS: Final = ((AGENT_NAMESPACE, "flameplane-node"), (ACCESS_NAMESPACE, "
 
 # -- exports and profilers ---------------------------------------------------------------------------------------------
 EXPORT_FORMATS: Final = ("pprof", "tree", "dot")
-GRANT_DAYS: Final = 14  # how long a grant to export may hold
+# How long a grant to export may hold: who was asked still knows why, and has not yet left.
+GRANT_DAYS: Final = 7
 # The JFR events that hold stacks and no values; all others are off.
 JFR_EVENTS: Final = ("jdk.ExecutionSample", "jdk.ObjectAllocationSample")
 

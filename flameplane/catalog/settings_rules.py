@@ -177,4 +177,10 @@ RULES: Final[dict[str, Rule]] = {
         "Give CI an audience of its own.",
         _SET,
     ),
+    "089": Rule(
+        "Registry of everybody",
+        "Images are there as long as somebody else likes, by names that anybody may take, at a rate that they set.",
+        "Copy the images into a registry of your own, and name that.",
+        _SET,
+    ),
 }

@@ -80,7 +80,7 @@ class _Judge:
                 type=resource.type,
                 name=resource.name,
                 urn=resource.urn,
-                properties=to_struct(resource.inputs),
+                properties=to_struct(sent(resource)),
                 options=_options(resource),
                 provider=self._provider(resource),
             )
@@ -172,7 +172,7 @@ class _Judge:
             type=resource.type,
             name=resource.name,
             urn=resource.urn,
-            properties=to_struct(resource.inputs if resource.custom else resource.outputs),
+            properties=to_struct(sent(resource) if resource.custom else resource.outputs),
             options=_options(resource),
             provider=self._provider(resource),
             parent=resource.parent or "",
@@ -182,6 +182,15 @@ class _Judge:
                 for key, urns in resource.property_dependencies.items()
             },
         )
+
+
+def sent(resource: Resource) -> dict[str, Any]:
+    """The inputs as a policy gets them: with those of a provider the engine puts which program it is, and from where
+    (SetProviderVersion and SetProviderURL in its providers package)."""
+    if not resource.type.startswith("pulumi:providers:"):
+        return resource.inputs
+    url = {"__internal": {"pluginDownloadURL": resource.plugin_download_url}} if resource.plugin_download_url else {}
+    return {**resource.inputs, **({"version": resource.version} if resource.version else {}), **url}
 
 
 def _options(resource: Resource) -> Any:

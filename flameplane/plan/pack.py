@@ -18,6 +18,7 @@ from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc, engine_pb2_grp
 
 from flameplane.plan.monitor import Engine
 from flameplane.plan.processes import Child, running
+from flameplane.plan.program import SERVICES_VARIABLE
 from flameplane.plan.recording import Recording
 from flameplane.plan.servers import CHANNEL_OPTIONS, serving
 
@@ -95,8 +96,10 @@ def running_pack(folder: Path, recording: Recording) -> Iterator[Pack]:
 
 
 def _environment(recording: Recording) -> dict[str, str]:
+    services = {SERVICES_VARIABLE: str(recording.services.resolve())} if recording.services else {}
     return {
-        **os.environ,
+        **{key: value for key, value in os.environ.items() if key != SERVICES_VARIABLE},
+        **services,  # the pack reads _org.yaml from where the program did
         "PULUMI_ORGANIZATION": recording.organization,
         "PULUMI_PROJECT": recording.project,
         "PULUMI_STACK": recording.stack,

@@ -46,6 +46,9 @@ class Resource:
     additional_secret_outputs: tuple[str, ...] = ()
     custom_timeouts: dict[str, str] = field(default_factory=dict)
     version: str = ""
+    plugin_download_url: str = ""
+    replace_with: tuple[str, ...] = ()
+    hide_diffs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,9 @@ def resource_of(request: Any, options: Any, properties: struct_pb2.Struct, stack
         additional_secret_outputs=tuple(options.additional_secret_outputs),
         custom_timeouts={f.name: value for f, value in timeouts.ListFields()},
         version=options.version,
+        plugin_download_url=options.plugin_download_url,
+        replace_with=tuple(options.replace_with),
+        hide_diffs=tuple(options.hide_diff),
     )
 
 

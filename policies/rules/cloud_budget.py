@@ -8,6 +8,7 @@ from policies.declared import read
 from policies.objects import at, items, texts
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
+from schemas.reviewed.forms import quantity
 
 THRESHOLDS: Final = (80, 100)  # per cent of the ceiling
 
@@ -25,8 +26,11 @@ def _budget(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 
 def _limit(cloud: Cloud, budget: Manifest, ceiling: float | None) -> Iterator[Violation]:
     spec = budget.get("spec") or {}
-    amount = float(spec.get("limitAmount") or 0)
-    if not 0 < amount <= (cloud.said("cloud.budget.monthlyUsd") or amount):
+    limit = quantity(spec.get("limitAmount") or 0)
+    amount = 0.0 if limit is None else limit
+    if limit is None:
+        yield breaks(budget, f"has a limit of {spec['limitAmount']}, which is no number")
+    elif not 0 < amount <= (cloud.said("cloud.budget.monthlyUsd") or amount):
         yield breaks(
             budget, f"has a limit of {amount:g} USD; the settings say {cloud.said('cloud.budget.monthlyUsd'):g}"
         )

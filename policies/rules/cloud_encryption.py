@@ -18,7 +18,7 @@ from policies.cloud import (
     policy,
     turned,
 )
-from policies.iam import account_of, answer, like, listed, principals, statements
+from policies.iam import Statement, account_of, answer, like, listed, principals, statements
 from policies.objects import at, items
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
@@ -120,7 +120,7 @@ def _keys(manifests: Sequence[Manifest]) -> Iterator[Violation]:
 
 def _use(cloud: Cloud, key: Manifest) -> Iterator[Violation]:
     """Who may do what with a key; whoever administers one cannot read by it (separation of duties)."""
-    text = json.dumps({"Statement": [s for s in statements(policy(key)) if not turned(s)]})
+    text = json.dumps({"Statement": [s for s in statements(policy(key)) if not turned(s) and not _open(s)]})
     for statement in statements(text):
         actions = listed(statement.get("Action")) or ["kms:*"]  # NotAction: nearly all of them
         if statement.get("Effect") == "Allow" and (wild := [a for a in actions if "*" in a]):
@@ -134,6 +134,11 @@ def _use(cloud: Cloud, key: Manifest) -> Iterator[Violation]:
         if answer(text, cloud.request(action, "*", through_s3)) == "allow":
             yield breaks(key, f"lets any role of the account do {action}: name the roles that need it")
     yield from _beside_s3(cloud, key, text)
+
+
+def _open(statement: Statement) -> bool:
+    """Whether it allows everybody, which rule FP021 says."""
+    return statement.get("Effect") == "Allow" and any("*" in who for _, who in principals(statement))
 
 
 def _both(actions: Sequence[str]) -> str:

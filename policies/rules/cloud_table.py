@@ -11,11 +11,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from policies.cloud import BUCKET, Cloud
+from policies.context import platform
 from policies.declared import read
-from policies.objects import at, whole
+from policies.objects import at, plain
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule
-from policies.rules import cloud_buckets, cloud_budget, cloud_encryption, cloud_lifecycle, cloud_perimeter, cloud_roles
+from policies.rules import (
+    cloud_buckets,
+    cloud_budget,
+    cloud_encryption,
+    cloud_lifecycle,
+    cloud_perimeter,
+    cloud_roles,
+    kinds,
+)
 from schemas.allowed import CLOUD_KINDS
 from schemas.reviewed.cloud import AUDIT, Site
 from schemas.reviewed.cloud_forms import Document, Form, Forms, Later, One, Rows, example, shown
@@ -24,6 +33,7 @@ from schemas.settings.cloud import Cloud as Account
 
 KINDS: Final = ("ConfigMap", "ServiceAccount", *CLOUD_KINDS, SETTINGS)
 SPECIFIC: Final[tuple[Rule, ...]] = (
+    *kinds.RULES,
     *cloud_buckets.RULES,
     *cloud_perimeter.RULES,
     *cloud_encryption.RULES,
@@ -73,7 +83,9 @@ def site_of(cloud: Cloud, manifests: Sequence[Manifest]) -> Site | None:
     """The environment as its settings say; None where they have no cloud."""
     if not cloud.said("cloud"):
         return None
-    organisation = at(read(manifests).organisation, "metadata", "name")
+    known = platform(manifests)
+    declared = at(read(manifests).organisation, "metadata", "name")
+    organisation = known.catalog.organisation.metadata.name if known else declared
     if not organisation:  # no declarations in this stack: a bucket is named after it
         names = (str(at(bucket, "spec", "bucket")) for bucket in cloud.of(BUCKET))
         audit = [name for name in names if cloud.purpose(name) == AUDIT]
@@ -106,7 +118,7 @@ def _found(kind: str, others: Sequence[Manifest], one: Manifest | None) -> set[s
     """What the specific rules say of a stack with this resource in it."""
     mine = [] if one is None else [one]
     said: set[str] = set()
-    for rule in (r for r in SPECIFIC if kind in r.kinds):
+    for rule in (r for r in SPECIFIC if not r.kinds or kind in r.kinds):
         batch = rule.applicable([*others, *mine]) if rule.scope == "stack" else mine
         try:
             said |= {f"{rule.id} {violation}" for violation in (rule.check(batch) if batch else ())}
@@ -188,15 +200,6 @@ def _step(value: Any, way: str | int | None) -> Any:
     if isinstance(value, list) and isinstance(way, str):
         return next(i for i, row in enumerate(value) if row.get("id") == way)
     return way
-
-
-def plain(value: Any) -> Any:
-    """Maps and lists as Python's own, whatever Pulumi hands them over as; raises on a value not known before apply."""
-    if isinstance(value, Mapping):
-        return {key: plain(value[key]) for key in value}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(one) for one in value]
-    return whole(value)
 
 
 def _known(spec: Manifest, key: str) -> Any:

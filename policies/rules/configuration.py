@@ -5,13 +5,13 @@ from typing import Any, Final
 
 from policies.backstop import Backstop, Suspect
 from policies.compare import differences, put, shown
-from policies.context import Platform, environment, platform, refusal
-from policies.declared import ORGANISATION, Document, gone, read
+from policies.context import Platform, environment, platform, refusal, written
+from policies.declared import ORGANISATION, PREFIX, Document, gone, read
 from policies.documents import compared, in_files, missing_said, parts, undisputed
 from policies.objects import WORKLOADS, at, breaks, documents, items, plain
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
-from policies.rules import cloud_budget, declarations, outside, profilers, retention, secrets, tenants
+from policies.rules import cloud_budget, declarations, images, outside, profilers, retention, secrets, tenants
 from schemas.allowed import SYSTEM_NAMESPACE
 from schemas.reviewed import configuration_alerts as alerts
 from schemas.reviewed import configuration_programs as programs
@@ -30,7 +30,8 @@ _BEFORE: Final = (
 
 def _configuration(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     if environment(manifests) is None:
-        if any(at(m, "spec", "environment") for m in manifests if m.get("kind") == SETTINGS):
+        wrong = any(at(m, "spec", "environment") for m in manifests if m.get("kind") == SETTINGS)
+        if wrong and not any(True for _ in images.from_everybody(manifests)):  # rule FP005 says it
             yield Violation("the settings of the environment are refused (flameplane validate): nothing is compared")
         return
     found = platform(manifests)
@@ -56,6 +57,8 @@ def _declarations(manifests: Sequence[Manifest]) -> Iterator[Suspect]:
         else:
             how = f"no ConfigMap {ORGANISATION} in {SYSTEM_NAMESPACE}: nobody said what holds for all"
             yield _alone(Violation(how))
+    elif wanted := written():
+        yield from _organisation(catalogs[ORGANISATION], declared.organisation, wanted)
     for document, why in _refused(manifests):
         if not _said(document, why, manifests):
             what = f"holds no whole declaration of {document.kind} {document.name}: {why}"
@@ -63,6 +66,14 @@ def _declarations(manifests: Sequence[Manifest]) -> Iterator[Suspect]:
     for document in (*declared.teams.values(), *declared.services):
         if (called := document.get("metadata.name")) != document.name and not _refusal(document):
             yield _alone(breaks(document.manifest, f"holds the {document.kind} {called}, not {document.name}"))
+
+
+def _organisation(manifest: Manifest, found: Mapping[str, Any], wanted: Organisation) -> Iterator[Suspect]:
+    """Floors and ceilings that no team may leave stand in no other object: they are compared with the file itself."""
+    for one in differences(plain(found), wanted.model_dump(by_alias=True, mode="json", exclude_none=True)):
+        yield from parts(
+            manifest, f"{ORGANISATION.removeprefix(PREFIX)}.yaml", found, [(f"{one} (as in _org.yaml)", one.mended)]
+        )
 
 
 def _refused(manifests: Sequence[Manifest]) -> Iterator[tuple[Document, str]]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from policies.objects import WORKLOADS, at, breaks, containers, items, label, namespace, pod, template, texts, whole
 from policies.pyroscope import config_files
 from policies.rule import Manifest, Rule, Violation
-from policies.rules.metastore import runs_metastore
+from policies.rules.metastore import lost, runs_metastore
 from schemas.allowed import NAMESPACES
 
 REPLICATED: Final = ("Deployment", "StatefulSet")
@@ -25,7 +25,7 @@ def _raft(manifests: Sequence[Manifest]) -> Iterator[Violation]:
             replicas = at(workload, "spec", "replicas")
             replicas = 1 if replicas is None else replicas
             if _alone(workload, config.body):
-                if replicas != 1:
+                if replicas != 1 and not any(True for _ in lost(workload, config)):  # rule FP012 says it
                     yield breaks(
                         workload,
                         f"runs {whole(replicas)} whole Pyroscopes, each with an index of its own; it must be 1",

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from policies.objects import WORKLOADS, at, breaks, containers, items, name, namespace, whole
+from policies.routes import unlike
 from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import ACCESS_NAMESPACE, NAMESPACES, OBJECT_LABELS, SERVICE_TYPES, WAIT_ANNOTATION
-from schemas.reviewed.network import GATEWAY, GRAFANA
 from schemas.reviewed.services import SERVICES, Door
 
 # Kinds that lead traffic from outside to a Service: Kubernetes' own, Gateway API, and the common ingress controllers'.
@@ -49,9 +49,6 @@ OUTSIDE_ANNOTATIONS: Final = (
 # All that a Service of the platform may say.
 SERVICE_FIELDS: Final = ("type", "selector", "ports", "clusterIP", "publishNotReadyAddresses", "internalTrafficPolicy")
 PORT_FIELDS: Final = ("name", "port", "targetPort", "protocol")
-HOSTED: Final = ("HTTPRoute", "GRPCRoute", "TLSRoute")  # Gateway API: without hostnames they answer for all
-# What a route in flameplane-access may lead to: people come to these, and to nothing else.
-BEHIND_ROUTES: Final = tuple(service.partition("/")[2] for service in (GATEWAY, GRAFANA))
 
 
 def _exposed(manifests: Sequence[Manifest]) -> Iterator[Violation]:
@@ -68,7 +65,7 @@ def _exposed(manifests: Sequence[Manifest]) -> Iterator[Violation]:
         elif namespace(manifest) != ACCESS_NAMESPACE:
             yield breaks(manifest, f"leads traffic into {namespace(manifest)}; only {ACCESS_NAMESPACE} has a door")
         else:
-            yield from _behind(manifest)
+            yield from unlike(manifest)
 
 
 def _service(manifest: Manifest) -> Iterator[Violation]:
@@ -133,43 +130,6 @@ def _leads(manifest: Manifest, of: Door) -> Iterator[Violation]:
 
 def _ports(spec: Manifest) -> Iterable[Any]:
     return items(spec.get("ports"))
-
-
-def _behind(manifest: Manifest) -> Iterator[Violation]:
-    """A route in flameplane-access leads to the gateway and to Grafana there, and to nothing else."""
-    for named in sorted({str(service) for service in _backends(manifest.get("spec"))} - set(BEHIND_ROUTES)):
-        yield breaks(manifest, f"leads traffic to {named}; valid: {', '.join(BEHIND_ROUTES)}")
-    for into in sorted((_named(manifest) & set(NAMESPACES)) - {ACCESS_NAMESPACE}):
-        yield breaks(manifest, f"leads traffic from outside into {into}")
-    spec = manifest.get("spec") or {}
-    if spec.get("defaultBackend"):
-        yield breaks(manifest, "takes whatever name is asked for (defaultBackend); name the hosts")
-    if manifest.get("kind") == "Ingress":
-        hosts = [rule.get("host") for rule in items(spec.get("rules"))]
-    elif manifest.get("kind") in HOSTED:
-        hosts = list(items(spec.get("hostnames"))) or [None]
-    else:
-        hosts = []
-    for host in hosts:
-        if not host or str(host).startswith("*"):
-            yield breaks(manifest, f"answers for {host or 'any host'}; name the hosts under which people come")
-
-
-def _backends(value: Any) -> Iterator[Any]:
-    """Names of Services in a route: Ingress has `service: {name}`, Gateway API `backendRefs: [{name}]`."""
-    if isinstance(value, Mapping):
-        for key, below in value.items():
-            if key == "service" and isinstance(below, Mapping):
-                yield below.get("name")
-            elif key in ("backendRefs", "services"):
-                yield from (one.get("name") for one in items(below))
-            elif key in ("resource", "backendRef"):  # an object of another kind; a mirror of the traffic
-                yield below.get("name")
-            else:
-                yield from _backends(below)
-    elif isinstance(value, Iterable) and not isinstance(value, str):
-        for below in value:
-            yield from _backends(below)
 
 
 def _host_ports(manifest: Manifest) -> Iterator[Violation]:

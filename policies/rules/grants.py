@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from policies.declared import read
 from policies.objects import at, breaks, documents
 from policies.rule import Manifest, Rule, Violation
-from schemas.allowed import EXPORT_FORMATS, GRANT_DAYS
+from schemas.allowed import EXPORT_FORMATS, GRANT_DAYS, RETENTION_DAYS
 
 KIND: Final = "ExportGrant"
 TIMES: Final = ("metadata.granted", "spec.expires", "spec.window.from", "spec.window.to")
+CLOCKS: Final = timedelta(minutes=15)  # by which those of two machines may differ
+KEPT: Final = timedelta(RETENTION_DAYS[1])  # so a window is never longer than this and the life of the grant
 VERSION: Final = "flameplane.dev/v1"
 # Every key that a grant may have: one too many would be believed to mean something.
 KEYS: Final = {
@@ -59,10 +61,14 @@ def _times(values: Mapping[str, Any]) -> Iterator[str]:
     granted, expires, start, end = times.values()
     if expires and end and end > expires:
         yield f"has a window that ends after the grant itself ({expires})"
-    if granted and expires and not 0 < (expires - granted).total_seconds() <= GRANT_DAYS * 86_400:
+    if granted and granted > datetime.now(UTC) + CLOCKS:
+        yield f"was granted at {granted}, which is still to come"
+    if granted and expires and not timedelta() < expires - granted <= timedelta(GRANT_DAYS):
         yield f"holds from {granted} to {expires}; at most {GRANT_DAYS} days"
     if start and end and start >= end:
         yield "has a window that ends before it starts"
+    elif granted and start and granted - start > KEPT:
+        yield f"has a window from {start}, of which nothing is kept; at most {KEPT.days} days before it was granted"
 
 
 def _unknown(grant: Mapping[str, Any]) -> Iterator[str]:
@@ -94,7 +100,7 @@ RULES: Final = (
         why="A profile that leaves the platform is out of reach of retention and audit: two people have to want it, "
         "for a reason, for a while.",
         remediation=f"Requester and approver differ; service, window, format and purpose are named; it expires within "
-        f"{GRANT_DAYS} days.",
+        f"{GRANT_DAYS} days of the day it was granted, which is not to come; the window lies within what is kept.",
         kinds=("ConfigMap",),
         check=_grants,
         scope="stack",

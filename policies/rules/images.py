@@ -12,6 +12,7 @@ from policies.objects import WORKLOADS, at, breaks, containers, items, name, nam
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import NAMESPACES
+from schemas.settings.environments import public_registry
 
 LOCKED: Final = re.compile(r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$")
 LOCAL: Final = re.compile(r"^localhost(/[a-z0-9._-]+)+:local$")
@@ -26,6 +27,7 @@ QUOTED: Final = re.compile(r"[\"']([^\"']*)[\"']")
 
 
 def _locked(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    yield from from_everybody(manifests)
     yield from in_expressions(manifests)
     workloads = [m for m in manifests if m.get("kind") in WORKLOADS]
     yield from _of_pods(workloads)
@@ -52,8 +54,18 @@ def in_expressions(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 yield breaks(policy, f"names image {image}, which is not of the environment's registry {registry}")
 
 
+def from_everybody(manifests: Sequence[Manifest]) -> Iterator[Violation]:
+    """Settings by which images come from a registry that serves everybody. `validate` says the same (SET089)."""
+    for settings in (m for m in manifests if m.get("kind") == SETTINGS):
+        registry, name = str(at(settings, "spec", "images", "registry") or ""), at(settings, "spec", "environment")
+        if name not in (None, "local") and (found := public_registry(registry)):
+            yield Violation(f"the settings of {name} name {found}, which serves everybody: no registry of its own")
+
+
 def _registry(manifests: Sequence[Manifest]) -> str:
-    """Where the settings say that images are pulled from."""
+    """Where the settings say that images are pulled from; nothing where that is wrong already."""
+    if any(True for _ in from_everybody(manifests)):
+        return ""
     return next((str(at(m, "spec", "images", "registry") or "") for m in manifests if m.get("kind") == SETTINGS), "")
 
 

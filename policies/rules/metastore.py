@@ -16,14 +16,10 @@ def _persistent(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     for config in config_files(manifests):
         users = [m for m in manifests if m.get("kind") in WORKLOADS and runs_metastore(m, config)]
         for path in PATHS:
-            folder = at(config.body, *path)
-            if not folder:
+            if not at(config.body, *path):
                 yield breaks(config.manifest, f"does not set {'.'.join(path)} in {config.key}")
-                continue
-            for workload in users:
-                yield from _kept(workload, str(folder), config)
         for workload in users:
-            yield from _claims(workload)
+            yield from lost(workload, config)
     for container, flag, value in flags(manifests):
         if flag in FLAGS:
             yield container.breaks(f"has the flag -{flag}={value}, which beats the configuration files")
@@ -40,6 +36,16 @@ def runs_metastore(workload: Manifest, config: ConfigFile) -> bool:
             if argument.lstrip("-").startswith("target="):
                 target = argument.partition("=")[2]
     return bool({"all", "metastore"} & set(target.split(",")))
+
+
+def lost(workload: Manifest, config: ConfigFile) -> Iterator[Violation]:
+    """Why what the metastore of this workload writes would be lost."""
+    if workload.get("kind") != "StatefulSet":
+        yield breaks(workload, "runs the metastore; only a StatefulSet keeps its volumes")
+        return
+    for folder in dict.fromkeys(str(folder) for path in PATHS if (folder := at(config.body, *path))):
+        yield from _kept(workload, folder, config)
+    yield from _claims(workload)
 
 
 def _kept(workload: Manifest, folder: str, config: ConfigFile) -> Iterator[Violation]:
@@ -70,8 +76,6 @@ def _mount_of(folder: str, mounts: Sequence[Mapping[str, Any]]) -> Mapping[str, 
 
 
 def _claims(workload: Manifest) -> Iterator[Violation]:
-    if workload.get("kind") != "StatefulSet":
-        yield breaks(workload, "runs the metastore; only a StatefulSet keeps its volumes")
     policy = at(workload, "spec", "persistentVolumeClaimRetentionPolicy") or {}
     for when in ("whenDeleted", "whenScaled"):
         if (policy.get(when) or "Retain") != "Retain":

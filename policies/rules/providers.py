@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any, Final
 
 from policies.objects import at, texts
@@ -16,7 +17,10 @@ COST_TAG: Final = "aws:costexplorer/costAllocationTag:CostAllocationTag"
 KUBERNETES: Final = "kubernetes:"
 # A file by its absolute path: a kubeconfig that is written out is a credential, and would stand in the state.
 PATH: Final = re.compile(r"/[^\s{}]+")
-INTERNAL: Final = ("version", "__internal", "__defaults", "__pulumi-go-provider-infer")  # what Pulumi itself adds
+INTERNAL: Final = ("__internal", "__defaults", "__pulumi-go-provider-infer")  # what Pulumi itself adds
+DOWNLOAD: Final = "pluginDownloadURL"
+# What holds data, and outlives its stack (FP029).
+KEPT: Final = ("aws:s3/", "aws:kms/")
 ABSENT: Final = None
 
 
@@ -74,7 +78,12 @@ def _provider(resource: Manifest, reviewed: Mapping[str, tuple[Any, ...]] | None
         yield "is no provider that was reviewed: nothing says whose account or cluster it changes"
         return
     spec = resource.get("spec") or {}
-    for key in sorted(spec.keys() - reviewed.keys() - set(INTERNAL)):
+    if url := spec.get(DOWNLOAD) or at(spec, "__internal", DOWNLOAD):
+        yield f"is a program fetched from {url}; leave {DOWNLOAD} out"
+    package = str(at(resource, "metadata", "name")).removeprefix(PROVIDERS).partition("::")[0]
+    if (found := spec.get("version")) and found != (locked := version(f"pulumi-{package}")):
+        yield f"is of version {found}; requirements.txt has {locked}"
+    for key in sorted(spec.keys() - reviewed.keys() - {"version", DOWNLOAD, *INTERNAL}):
         yield f"sets {key}, which was not reviewed: it may hold credentials, or lead elsewhere"
     for key, valid in reviewed.items():
         value = _value(spec.get(key))
@@ -101,8 +110,13 @@ def _made(resource: Manifest, called: str) -> Iterator[str]:
         yield f"is made by {found or 'the default provider'}; it has to be {wanted}"
     if ignored := texts(at(resource, "options", "ignoreChanges")):
         yield f"leaves changes of {', '.join(ignored)} as they are (ignore_changes): what is declared is not what runs"
-    if called.startswith(KUBERNETES) and at(resource, "options", "protect"):
-        yield "is protected: what is declared no more would stay in the cluster"
+    options = resource.get("options") or {}
+    if options.get("protect") and not called.startswith(KEPT):
+        yield "is protected, and holds no data: what is declared no more would stay"
+    if options.get("deleteBeforeReplace"):
+        yield "is deleted before there is another (delete_before_replace): nothing is there meanwhile"
+    if options.get("customTimeouts"):
+        yield "is waited for otherwise than was tried out (custom_timeouts)"
     name = called.rpartition("::")[2]
     for alias in texts(at(resource, "options", "aliases")):
         if alias.rpartition("::")[2] != name:
@@ -116,8 +130,9 @@ RULES: Final = (
         why="Who is asked decides where everything goes: another account or cluster, a key that stands in the program, "
         "an endpoint of somebody else. And what Pulumi is told to leave as it is, no review ever changes.",
         remediation="Make resources with the explicit providers of components/platform.py and components/aws/, for "
-        "the account, region and context of the settings; credentials come from outside. No ignore_changes, no alias "
-        "of another resource, and protect for what holds data in the cloud alone.",
+        "the account, region and context of the settings; credentials come from outside. No ignore_changes, "
+        "delete_before_replace or custom_timeouts, no alias of another resource, and protect for what holds data in "
+        "the cloud alone. Of options that no policy sees, such as retain_on_delete, `flameplane plan` tells (PLN013).",
         kinds=(RESOURCE, SETTINGS),
         check=_providers,
         scope="stack",

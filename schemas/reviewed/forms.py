@@ -100,6 +100,16 @@ class Maybe:
         return f"nothing, or {self.value}"
 
 
+@dataclass(frozen=True)
+class Each:
+    """A list of any length but none, each entry of which has to be the same."""
+
+    value: Any
+
+    def __str__(self) -> str:
+        return "at least one entry"
+
+
 ANY: Final = Anything()
 _QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(m|Ki|Mi|Gi|Ti|k|M|G|T)?")
 _UNITS: Final = {"m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
@@ -119,4 +129,6 @@ def example(wanted: Any) -> Any:
         return {key: value for key, of in wanted.items() if (value := example(of)) is not NOTHING}
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):
         return [value for of in wanted if (value := example(of)) is not NOTHING]
+    if isinstance(wanted, Each):
+        return [example(wanted.value)]
     return wanted.one() if isinstance(wanted, Form) else wanted

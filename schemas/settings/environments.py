@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from schemas.allowed import NAMESPACES
+from schemas.allowed import NAMESPACES, PUBLIC_REGISTRIES
 from schemas.base import Conflict
 from schemas.settings.correlation import OwnGrafana
 
@@ -128,6 +128,9 @@ def _host(url: str) -> str:
 def _outside_local(settings: "Settings") -> Iterator[Conflict]:
     """dev, staging and prod have a real cluster and real identities."""
     name = settings.environment
+    if found := public_registry(settings.images.registry):
+        message = f"{found} serves everybody: {name} pulls from a registry of its own"
+        yield Conflict("089", ("images", "registry"), message, (), _NAME)
     if settings.demo:
         yield Conflict("063", ("demo",), "demo workloads run in environment local only", (False,), _NAME)
     for path, value in _texts(settings):
@@ -179,6 +182,12 @@ def _texts(settings: "Settings") -> Iterator[tuple[tuple[str | int, ...], str]]:
         yield ("regression", "trustedIssuers", index), issuer
     for index, host in enumerate(settings.regression.egress_hosts):
         yield ("regression", "egressHosts", index), host
+
+
+def public_registry(registry: str) -> str | None:
+    """The registry of everybody that images would be pulled from; None for one's own."""
+    host = registry.partition("/")[0].partition(":")[0]
+    return next((p for p in PUBLIC_REGISTRIES if host == p or host.endswith(f".{p}")), None)
 
 
 def _names(settings: "Settings") -> Iterator[tuple[tuple[str | int, ...], str]]:

@@ -19,6 +19,7 @@ from pulumi_policy.deserialize import deserialize_properties
 from pulumi_policy.proxy import unknown_checking_proxy
 
 from flameplane.plan import Recording, Resource, record
+from flameplane.plan.evaluate import sent
 from flameplane.plan.values import to_struct
 from policies import resources
 from policies.rule import Manifest
@@ -94,8 +95,14 @@ def declared(stack: str) -> tuple[dict[str, Any], ...]:
 
 def about(resource: Resource) -> Manifest | None:
     """What Pulumi knows of a resource beside its inputs."""
-    options = {"protect": resource.protect, "ignoreChanges": [*resource.ignore_changes], "aliases": [*resource.aliases]}
-    return resources.resource(resource.urn, resource.inputs, options, resource.provider)
+    options = {
+        "protect": resource.protect,
+        "ignoreChanges": [*resource.ignore_changes],
+        "aliases": [*resource.aliases],
+        "deleteBeforeReplace": bool(resource.delete_before_replace),
+        "customTimeouts": bool(resource.custom_timeouts),
+    }
+    return resources.resource(resource.urn, sent(resource), options, resource.provider)
 
 
 def over_the_wire(manifests: Sequence[Manifest]) -> list[Manifest]:

@@ -68,9 +68,12 @@ def _told(resource: Resource, recorded_one: Resource, manifests: dict[str, Any])
     return replace(
         resource,
         inputs=now["spec"] or resource.inputs,
+        version=now["spec"].get("version", resource.version),
         protect=options["protect"],
         ignore_changes=tuple(options["ignoreChanges"]),
         aliases=tuple(options["aliases"]),
+        delete_before_replace=options["deleteBeforeReplace"] or None,
+        custom_timeouts={"create": "1h"} if options["customTimeouts"] else {},
         provider=resource.provider if now["provider"] == seen["provider"] else None,
     )
 
