@@ -17,12 +17,13 @@ from flameplane.cli.validate import pairs, write
 from flameplane.findings import Finding, format_findings, in_order
 
 if TYPE_CHECKING:
-    from flameplane.catalog import Loaded, Sources
+    from flameplane.catalog import Loaded
     from flameplane.plan import Recording
     from flameplane.review.base import Base
     from flameplane.review.report import Report
 
 FINDINGS, FAILURE = 1, 3
+FAILED = "PLAN001"  # the finding that nothing was judged
 
 Stack = Annotated[
     str,
@@ -69,10 +70,14 @@ def plan(  # noqa: PLR0917 - one parameter per option
         report = _report(root, stack, services, compared)
     report.source = (source_url or in_ci()).rstrip("/")
     for fmt, output in wanted:
-        write(report.in_form(fmt), output)
+        if report.summary is None and (fmt, output) == ("text", "-"):
+            if not report.failed:  # there is no plan: standard output stays empty
+                typer.echo(report.in_form(fmt), err=True, nl=False)
+        else:
+            write(report.in_form(fmt), output)
+    if report.failed:
+        raise typer.Exit(FAILURE)
     if report.summary is None:
-        if any(fmt == "text" for fmt, _ in wanted):
-            stop(report.findings, root)
         raise typer.Exit(FINDINGS)
     if all(output != "-" for _, output in wanted):
         from flameplane.plan.summary import verdict  # noqa: PLC0415
@@ -90,6 +95,7 @@ def in_ci() -> str:
 def _report(root: Path, stack: str, services: Path | None, base: "Base | None") -> "Report":
     from flameplane.catalog import load, load_settings  # noqa: PLC0415
     from flameplane.codeowners import check  # noqa: PLC0415
+    from flameplane.plan import PackFailed, ProgramFailed, judge  # noqa: PLC0415
     from flameplane.plan.summary import summarise  # noqa: PLC0415
     from flameplane.review.report import Report  # noqa: PLC0415
     from flameplane.review.review import Side, review, side_of  # noqa: PLC0415
@@ -103,8 +109,13 @@ def _report(root: Path, stack: str, services: Path | None, base: "Base | None") 
     texts: dict[str, tuple[str, str, str]] = {}
     with ThreadPoolExecutor(1, "base") as pool:  # both sides at once: most of the work is in processes of their own
         before = pool.submit(side_of, base, stack) if base else None
-        recording = recorded(root, stack, services)
-        findings += _judged(recording, root, loaded.sources, texts)
+        try:
+            recording = recorded(root, stack, services)
+            findings += judge(recording, root, loaded.sources, texts)
+        except (ProgramFailed, PackFailed) as error:
+            typer.echo(f"flameplane: {error}", err=True)
+            side = Side(root, loaded, settings.settings, settings.sources)
+            return Report(root, stack, [*findings, failure(str(error))], side, failed=True)
     if services is None:
         findings += check(loaded.catalog, root)
     findings = in_order(findings)
@@ -114,6 +125,13 @@ def _report(root: Path, stack: str, services: Path | None, base: "Base | None") 
         report.before = before.result()
         report.review = review(base, report.before, side, stack, datetime.now(UTC).date())
     return report
+
+
+def failure(message: str) -> Finding:
+    """That nothing was judged, as a finding: it stands in every output that was asked for."""
+    first = message.strip().splitlines()[0] if message.strip() else "no reason was given"
+    fix = "Mend what it says; the output of the command has the whole of it."
+    return Finding(FAILED, "error", f"nothing was judged: {first}", fix=fix)
 
 
 def _deleted(finding: Finding, stack: str, base: "Base") -> Finding:
@@ -173,14 +191,14 @@ def declared(root: Path, stack: str, services: Path | None) -> "tuple[Loaded, li
 
 
 def recorded(root: Path, stack: str, services: Path | None) -> "Recording":
-    """The program's resources; what it says goes to stderr as it is, and a failure of it ends the command."""
+    """The program's resources; what it says goes to stderr as it is. Raises ``ProgramFailed``."""
     from flameplane.plan import ProgramFailed, record  # noqa: PLC0415
 
     try:
         recording = record(root, stack, services)
     except ProgramFailed as error:
         typer.echo(error.findings_text, err=True, nl=False)
-        fail(error.message)
+        raise
     typer.echo(recording.output, err=True, nl=False)
     for log in recording.logs:
         typer.echo(f"{log.severity}: {log.message}", err=True)
@@ -203,14 +221,3 @@ def fail(message: str) -> NoReturn:
     """End with a failure: nothing was judged."""
     typer.echo(f"flameplane: {message}", err=True)
     raise typer.Exit(FAILURE)
-
-
-def _judged(
-    recording: "Recording", root: Path, sources: "Sources", texts: dict[str, tuple[str, str, str]]
-) -> list[Finding]:
-    from flameplane.plan import PackFailed, judge  # noqa: PLC0415
-
-    try:
-        return judge(recording, root, sources, texts)
-    except PackFailed as error:
-        fail(str(error))

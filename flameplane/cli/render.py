@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flameplane.cli.plan import FINDINGS, Services, Stack, blocking, declared, project_root, recorded, stop
+from flameplane.cli.plan import FINDINGS, Services, Stack, blocking, declared, fail, project_root, recorded, stop
 from flameplane.findings import format_findings
 
 
@@ -29,12 +29,14 @@ def render(
     if blocking(findings):
         stop(findings, root)
     typer.echo(format_findings(findings, "text", root), err=True, nl=False)
-    recording = recorded(root, stack, services)
-    from flameplane.plan import NotOurs, UnknownValues, cloud_kind  # noqa: PLC0415
+    from flameplane.plan import NotOurs, ProgramFailed, UnknownValues, cloud_kind  # noqa: PLC0415
     from flameplane.plan import render as write_manifests  # noqa: PLC0415
 
     try:
+        recording = recorded(root, stack, services)
         written = write_manifests(recording, out, root)
+    except ProgramFailed as error:
+        fail(error.message)
     except UnknownValues as error:
         typer.echo(format_findings(error.findings, "text", root), err=True, nl=False)
         typer.echo("nothing was written", err=True)

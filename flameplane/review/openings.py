@@ -20,8 +20,8 @@ _LONGTERM: Final = "-longterm"  # suffix of the tenant with a team's hourly prof
 
 
 def openings(changes: Sequence[ObjectChange]) -> list[str]:
-    """One line per opening, in the order of the changes."""
-    return list(dict.fromkeys(line for change in changes for look in _LOOKS for line in look(change)))
+    """One line per opening, the gravest first (`_LOOKS`), and among its equals in the order of the changes."""
+    return list(dict.fromkeys(line for look in _LOOKS for change in changes for line in look(change)))
 
 
 def _permissions(change: ObjectChange) -> Iterator[str]:
@@ -200,15 +200,16 @@ def _admission(change: ObjectChange) -> Iterator[str]:
         yield f"{change.title}: {change.state}; it decides what the API server admits"
 
 
+# Who may do more, then who is reached by more, then what is lost.
 _LOOKS: Final[tuple[Callable[[ObjectChange], Iterator[str]], ...]] = (
+    _privileges,
     _permissions,
     _bindings,
+    _admission,
     _network,
-    _privileges,
     _cloud_policies,
     _lost,
     _tenants,
-    _admission,
 )
 
 

@@ -6,10 +6,12 @@ pull request and is shown. Last, whatever looks like a credential, an account or
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from flameplane.catalog.tree import show_path
+from flameplane.findings import Finding
 from flameplane.plan.recording import Recording
 from flameplane.plan.values import walk
 from schemas.allowed import EGRESS_PROXY, NAMESPACES
@@ -88,6 +90,25 @@ class Redactor:
         for pattern, word in _SHAPES:
             text = pattern.sub(word, text)
         return text
+
+    def tree(self, value: Any) -> Any:
+        """A document with all its texts so."""
+        if isinstance(value, Mapping):
+            return {key: self.tree(below) for key, below in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.tree(below) for below in value]
+        return self.text(value) if isinstance(value, str) else value
+
+    def finding(self, finding: Finding) -> Finding:
+        """A finding with its texts so; where it stands is kept."""
+        return replace(
+            finding,
+            message=self.text(finding.message),
+            valid=tuple(map(self.text, finding.valid)),
+            fix=self.text(finding.fix),
+            subject=self.text(finding.subject),
+            waived=self.text(finding.waived),
+        )
 
     @staticmethod
     def may_show(value: Any, key: str = "") -> bool:

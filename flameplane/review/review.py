@@ -127,9 +127,9 @@ def review(base: Base, before: Side, after: Side, stack: str, today: date) -> Re
     ]
     images, waivers = image_changes(before.root, after.root), waiver_changes(before.root, after.root, stack, today)
     first = [
-        *risks(declared, images, waivers, (before.loaded.catalog, after.loaded.catalog)),
-        *judges_changed(before.root, after.root),
+        *judges_changed(before.root, after.root),  # what judges first: all else rests on it
         *openings(objects),
+        *risks(declared, images, waivers, (before.loaded.catalog, after.loaded.catalog)),
     ]
     return Review(
         base.ref,

@@ -183,3 +183,19 @@ def test_failures(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         result = run(*command)
         assert (result.exit_code, result.stdout) == (3, "")
         assert result.stderr == "what it wrote\nflameplane: the program failed: reason\n"
+
+
+def test_a_failure_stands_in_every_output(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """CI shows files, not the terminal of the run."""
+
+    def program(*_: Any) -> None:
+        raise ProgramFailed("the program failed: account 111122223333")
+
+    monkeypatch.setattr(package, "record", program)
+    formats = ("text", "json", "markdown", "sarif", "github", "junit")
+    result = run("plan", "-s", "local", *(a for f in formats for a in ("-f", f, "-o", str(tmp_path / f))))
+    assert result.exit_code == 3
+    for name in formats:
+        written = (tmp_path / name).read_text()
+        assert "PLAN001" in written and "nothing was judged" in written, name
+        assert ("111122223333" in written) == (name == "text"), name  # values are for whoever runs it, and no others
