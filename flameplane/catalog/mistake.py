@@ -154,7 +154,8 @@ class Mistake:
             self._add("021", message, owner.where, fix=fix)
             return
         info = shape.info_at(self.model, path)
-        fix = "Add:\n" + self.report.snippet(path, shape.example(info) if info else None)
+        value = _of_folder(owner.where.file, path) or (shape.example(info) if info else None)
+        fix = "Add:\n" + self.report.snippet(path, value)
         self._add("021", f"{self.report.show(path)} is missing", owner.where, fix=fix)
 
     def _required(self, path: Path) -> dict[str, Any]:
@@ -162,7 +163,9 @@ class Mistake:
         members = shape.models(shape.follow(self.model, path))
         if len(members) > 1:
             return {self._tag_key: shape.tag(members[0])}
-        return {k: shape.example(info) for k, info in shape.fields(members[0]).items() if info.is_required()}
+        file = self.root.where.file
+        needed = {k: info for k, info in shape.fields(members[0]).items() if info.is_required()}
+        return {k: _of_folder(file, (*path, k)) or shape.example(info) for k, info in needed.items()}
 
     def _not_allowed(self, message: str, at: Location, value: Any, valid: tuple[str, ...]) -> None:
         guess = closest(str(value), valid)
@@ -218,6 +221,18 @@ class Mistake:
         elif len(shape.models(self.annotation)) > 1 and text:
             fix = f"Write {key}: {{{self._tag_key}: {text}}}"
         self._add("022", f"{self.label} is {_shown(self.node)}; it has to be {reason or wanted}", fix=fix)
+
+
+def _of_folder(file: str, path: Path) -> str:
+    """What a file has to say because of the folders it lies in: services/<team>/<service>/service.yaml and
+    services/<team>/_team.yaml; empty for all else."""
+    *_, team, folder, name = ("", "", *file.split("/"))
+    found: dict[tuple[str, Path], str] = {
+        ("service.yaml", ("metadata", "team")): team,
+        ("service.yaml", ("metadata", "name")): folder,
+        ("_team.yaml", ("metadata", "name")): folder,
+    }
+    return found.get((name, path), "")
 
 
 def _shown(node: Node) -> str:
