@@ -13,8 +13,8 @@ MONTH_S: Final = 30 * 86_400  # seconds of the month that all figures are for
 DAY_S: Final = 86_400
 
 # -- what a service sends ----------------------------------------------------------------------------------------------
-# Assumed: service.yaml does not say how many pods a service has, nor how busy they are.
-PODS_PER_SERVICE: Final = 3
+# Assumed: service.yaml does not say how busy pods are. How many a service has is the setting backend.podsPerService, by
+# which the backend is sized as well.
 CORES_PER_POD: Final = 1.0
 PUSH_S: Final = 15.0  # seconds of one push; the agents' default, as in the measurement
 

@@ -61,10 +61,11 @@ def estimate(catalog: Catalog, settings: Settings) -> Estimate:
     teams = {team.name: team for team in catalog.teams}
     bill = settings.backend.object_storage.kind == "s3"
     writes = writes_of(settings)
-    services = tuple(_service(s, teams[s.team], bill) for s in catalog.services)
+    pods = settings.backend.pods_per_service
+    services = tuple(_service(s, teams[s.team], pods, bill) for s in catalog.services)
     costs = tuple(_team(team, catalog, services, writes if bill else None) for team in catalog.teams)
     shared = model.requests_usd(model.segment_puts(writes)) if bill else 0.0
-    return Estimate(services, costs, shared, catalog.organisation.spec.monthly_usd, _assumptions(catalog, bill))
+    return Estimate(services, costs, shared, catalog.organisation.spec.monthly_usd, _assumptions(catalog, pods, bill))
 
 
 def writes_of(settings: Settings) -> Writes:
@@ -74,10 +75,10 @@ def writes_of(settings: Settings) -> Writes:
     return Writes(writers, backend.writes.tokens, _seconds(backend.writes.segment_duration))
 
 
-def _service(service: Service, team: Team, bill: bool) -> ServiceCost:
+def _service(service: Service, team: Team, pods: int, bill: bool) -> ServiceCost:
     profiling, retention = service.spec.profiling, team.spec.retention
     types, rate, days = profiling.types, profiling.sample_rate_hz, retention.downsampled_days
-    fine = model.fine_gb(types, rate, retention.fine_days)
+    fine = model.fine_gb(types, rate, retention.fine_days, pods)
     recent = model.hourly_gb(types, rate, 0, min(days, c.INFREQUENT_AFTER_DAYS))
     old = model.hourly_gb(types, rate, c.INFREQUENT_AFTER_DAYS, days)
     usd = model.storage_usd(fine + recent, old) if bill else 0.0
@@ -93,11 +94,11 @@ def _team(team: Team, catalog: Catalog, services: tuple[ServiceCost, ...], write
     return TeamCost(team.name, stored, sum(s.usd for s in own) + blocks, team.spec.monthly_usd)
 
 
-def _assumptions(catalog: Catalog, bill: bool) -> tuple[str, ...]:
+def _assumptions(catalog: Catalog, pods: int, bill: bool) -> tuple[str, ...]:
     """What the figures rest on beside the declarations, in words."""
     used = {(s.spec.language.name, t) for s in catalog.services for t in s.spec.profiling.types}
     assumed = len(used - c.MEASURED)
-    lines = [f"{c.PODS_PER_SERVICE} pods with {c.CORES_PER_POD:g} busy core each per service: assumed, not declared"]
+    lines = [f"{pods} pods with {c.CORES_PER_POD:g} busy core each per service: backend.podsPerService, not counted"]
     if assumed:
         lines.append(
             f"bytes measured for Go (cpu, alloc), assumed alike for {assumed} other pairs of language and type"

@@ -35,7 +35,7 @@ def bytes_per_push(profile_type: str, rate_hz: float) -> float:
     return c.STORED_BYTES_PER_HEAP_PUSH
 
 
-def fine_gb(types: Sequence[str], rate_hz: float, fine_days: float, pods: int = c.PODS_PER_SERVICE) -> float:
+def fine_gb(types: Sequence[str], rate_hz: float, fine_days: float, pods: int) -> float:
     """GB of fine profiles once the retention has filled up."""
     pushes_a_day = c.DAY_S / c.PUSH_S * pods
     days = fine_days + c.DELETION_LAG_DAYS

@@ -42,8 +42,8 @@ def test_bytes_of_a_push() -> None:
 def test_fine_profiles() -> None:
     """One pod, CPU and heap, 30 days of 5,760 pushes: 3,800 x 172,800 = 0.657 GB, and 30.375 / 30 for late deletion."""
     assert model.fine_gb(["cpu", "alloc"], 99, 30, pods=1) == close(0.6566 * 30.375 / 30)
-    assert model.fine_gb(["cpu"], 99, 30) == close(3 * 2718 * 5760 * 30.375 / 1e9)
-    assert model.fine_gb(["cpu"], 0, 30) == 0
+    assert model.fine_gb(["cpu"], 99, 30, pods=3) == close(3 * 2718 * 5760 * 30.375 / 1e9)
+    assert model.fine_gb(["cpu"], 0, 30, pods=3) == 0
 
 
 def test_hourly_profiles() -> None:
@@ -96,7 +96,7 @@ def test_estimate_of_the_project(root: Path) -> None:
         declaration.spec.budget.monthly_usd,
         declaration.spec.budget.stored_gb,
     )
-    assert "assumed, not declared" in found.assumptions[0]
+    assert found.assumptions[0].startswith(f"{settings.backend.pods_per_service} pods with 1 busy core each")
 
 
 def test_own_storage_has_no_bill(root: Path) -> None:
