@@ -13,7 +13,7 @@ import (
 
 func write(t *testing.T, journal *Journal, record any) Head {
 	t.Helper()
-	head, err := journal.Write(context.Background(), record)
+	head, err := journal.append(context.Background(), record)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestLinesOfManyWritersAreOneChain(t *testing.T) {
 	if err != nil || torn != 0 || head != journal.Head() {
 		t.Fatalf("the copy is another chain: %v %v %v", head, torn, err)
 	}
-	if _, err := journal.Write(context.Background(), 1); err == nil {
+	if _, err := journal.append(context.Background(), 1); err == nil {
 		t.Fatal("a closed journal takes lines")
 	}
 }
@@ -139,7 +139,7 @@ func TestAFullDiskIsSaidAndEndsTheChain(t *testing.T) {
 	journal := &Journal{file: full, queue: make(chan *entry, 1), done: make(chan struct{}), head: Head{Replica: "x", Hash: genesis}}
 	go journal.run()
 	for range 2 {
-		if _, err := journal.Write(context.Background(), map[string]any{}); err == nil {
+		if _, err := journal.append(context.Background(), map[string]any{}); err == nil {
 			t.Fatal("a line that was not stored counts as written")
 		}
 	}

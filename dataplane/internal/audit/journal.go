@@ -66,7 +66,7 @@ func Open(path, replica string, mirror io.Writer) (*Journal, error) {
 	if torn > 0 {
 		began["torn_bytes"] = torn
 	}
-	if _, err := journal.Write(context.Background(), began); err != nil {
+	if _, err := journal.append(context.Background(), began); err != nil {
 		journal.Close()
 		return nil, err
 	}
@@ -98,8 +98,14 @@ func recoverHead(file io.Reader, replica string) (Head, int64, int64, error) {
 	}
 }
 
-// Write puts a record on record: when it returns without error, the line is on disk. The head is that line.
-func (j *Journal) Write(ctx context.Context, record any) (Head, error) {
+// Write puts a decision on record: when it returns without error, its line is on disk.
+func (j *Journal) Write(ctx context.Context, record *Record) error {
+	_, err := j.append(ctx, record.line())
+	return err
+}
+
+// append adds a line; the head is that line.
+func (j *Journal) append(ctx context.Context, record any) (Head, error) {
 	answer := make(chan result, 1)
 	j.closed.RLock()
 	if j.shut {
@@ -126,7 +132,7 @@ func (j *Journal) Head() Head {
 
 // Close ends the chain with a line that says so: after it, a missing line was cut off.
 func (j *Journal) Close() error {
-	_, err := j.Write(context.Background(), map[string]any{"event": "stopped"})
+	_, err := j.append(context.Background(), map[string]any{"event": "stopped"})
 	j.closed.Lock()
 	if j.shut {
 		j.closed.Unlock()

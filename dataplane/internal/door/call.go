@@ -8,6 +8,7 @@ import (
 	pushv1 "github.com/grafana/pyroscope/api/gen/proto/go/push/v1"
 	querierv1 "github.com/grafana/pyroscope/api/gen/proto/go/querier/v1"
 	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
+	profiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -100,6 +101,8 @@ func understand(message proto.Message) (*Call, error) {
 		return difference(m)
 	case *pushv1.PushRequest:
 		return pushed(m)
+	case *profiles.ExportProfilesServiceRequest:
+		return exported(m)
 	}
 	return &Call{Kind: Own}, nil
 }

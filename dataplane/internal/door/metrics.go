@@ -41,7 +41,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 
 func (m *Metrics) count(record *audit.Record) {
 	direction := "read"
-	if record.Operation == "push" || record.Operation == "ingest" || record.Operation == "otlp" {
+	if record.Operation == "push" {
 		direction = "write"
 	}
 	if record.Allowed {

@@ -40,6 +40,12 @@ func (d *Door) table() map[string]route {
 		querier + "Diff":                   unary(d, querier+"Diff", "diff", b.querier.Diff),
 		querier + "GetProfileStats":        unary(d, querier+"GetProfileStats", "stats", b.querier.GetProfileStats),
 		"/push.v1.PusherService/Push":      unary(d, "/push.v1.PusherService/Push", "push", b.push.Push),
+		otlpProcedure:                      unary(d, otlpProcedure, "push", b.otlp),
+		otlpPath:                           d.plainly(http.MethodPost, "push", b.urls.Write, d.otlp),
+		"/ingest":                          d.plainly(http.MethodPost, "push", b.urls.Write, ingest),
+		"/pyroscope/ingest":                d.plainly(http.MethodPost, "push", b.urls.Write, ingest),
+		"/pyroscope/render":                d.plainly(http.MethodGet, "render", b.urls.Read, render),
+		"/pyroscope/render-diff":           d.plainly(http.MethodGet, "render", b.urls.Read, renderDiff),
 		"/version.v1.Version/Version":      unary(d, "/version.v1.Version/Version", "version", b.version.Version),
 		"/capabilities.v1.FeatureFlagsService/GetFeatureFlags": unary(
 			d, "/capabilities.v1.FeatureFlagsService/GetFeatureFlags", "features", b.features.GetFeatureFlags),

@@ -98,7 +98,7 @@ func (w *world) start(store grants.Store) {
 		w.t.Fatal(err)
 	}
 	state := watched.State()
-	client, err := NewBackend(state.Gateway.Backend, state.Gateway.Limits.AnswerMegabytes)
+	client, err := NewBackend(state.Gateway.Backend, state.Gateway.Limits.AnswerMegabytes, prometheus.NewRegistry())
 	if err != nil {
 		w.t.Fatal(err)
 	}

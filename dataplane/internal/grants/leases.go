@@ -48,3 +48,11 @@ func (s store) Use(ctx context.Context, grant *settings.Grant, by string) error 
 	}
 	return err
 }
+
+// None is a Store where there is no API server: no grant is good.
+type None struct{}
+
+// Use fails.
+func (None) Use(context.Context, *settings.Grant, string) error {
+	return errors.New("there is no Kubernetes to use grants up by")
+}
