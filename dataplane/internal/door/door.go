@@ -1,0 +1,244 @@
+// Package door is the gateway's one way in: it finds out who asks, decodes what is asked, decides, forwards what it
+// decoded, and puts all of that on record before the answer leaves.
+package door
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"flameplane.dev/dataplane/internal/audit"
+	"flameplane.dev/dataplane/internal/caller"
+	"flameplane.dev/dataplane/internal/grants"
+	"flameplane.dev/dataplane/internal/settings"
+)
+
+// Journal puts records on record; audit.Journal is one.
+type Journal interface {
+	Write(ctx context.Context, record *audit.Record) error
+}
+
+// Parts are what a door is made of.
+type Parts struct {
+	Settings *settings.Watched
+	Callers  *caller.Verifier
+	Journal  Journal
+	Grants   grants.Store
+	Backend  *Backend
+	Metrics  *Metrics
+	Now      func() time.Time
+}
+
+// Door is the handler of everything that people and programs reach.
+type Door struct {
+	Parts
+	routes   map[string]route
+	limits   *limits
+	strays   *strays
+	protocol *connect.ErrorWriter
+}
+
+// New makes a door.
+func New(parts Parts) *Door {
+	if parts.Now == nil {
+		parts.Now = time.Now
+	}
+	door := &Door{Parts: parts, limits: newLimits(), strays: newStrays(), protocol: connect.NewErrorWriter()}
+	door.routes = door.table()
+	return door
+}
+
+// visit is one request on its way through.
+type visit struct {
+	record audit.Record
+	state  *settings.State
+	who    caller.Caller
+	asked  string
+	grant  string
+	kind   Kind
+	done   func() // frees what the limits hold
+}
+
+type visitKey struct{}
+
+func visiting(ctx context.Context) *visit { return ctx.Value(visitKey{}).(*visit) }
+
+const (
+	longestPath  = 512 // of a text from the client that goes on record
+	longestAgent = 200
+)
+
+// ServeHTTP answers one request. Whatever the outcome, one line is on record first; where that cannot be, whole profiles
+// stay here, and everything else goes on, counted.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start, answer := d.Now(), newHeld()
+	one := &visit{state: d.Settings.State(), record: audit.Record{
+		Time: start, Request: rand.Text(), Method: cut(r.Method, 20), Path: cut(r.URL.EscapedPath(), longestPath),
+		Address: address(r), Forwarded: cut(r.Header.Get("X-Forwarded-For"), longestAgent),
+		Agent: cut(r.UserAgent(), longestAgent),
+	}, done: func() {}}
+	body := &counted{ReadCloser: http.MaxBytesReader(w, r.Body, int64(one.state.Gateway.Limits.BodyMegabytes)<<20)}
+	r = r.WithContext(context.WithValue(r.Context(), visitKey{}, one))
+	r.Body = body
+	d.answer(answer, r)
+	one.done()
+	d.settle(one, answer, r, body.read, start)
+	w.Header().Set("X-Request-Id", one.record.Request)
+	answer.release(w)
+}
+
+// answer lets the request in, or not.
+func (d *Door) answer(w *held, r *http.Request) {
+	one := visiting(r.Context())
+	defer func() {
+		if fault := recover(); fault == http.ErrAbortHandler {
+			panic(fault)
+		} else if fault != nil {
+			slog.Error("a handler failed", "request", one.record.Request, "fault", fault)
+			*w = *newHeld()
+			d.refused(w, r, refuse(connect.CodeInternal, "fault", "the gateway failed"))
+		}
+	}()
+	tenant, path, err := place(r)
+	if err != nil {
+		d.refused(w, r, err)
+		return
+	}
+	found, ok := d.routes[path]
+	if !ok || found.method != r.Method {
+		d.refused(w, r, &refusal{code: forbidden, rule: "path", reason: "the gateway leads nowhere by this method and path", status: http.StatusNotFound})
+		return
+	}
+	one.record.Operation, one.asked, one.grant = found.operation, tenant, r.Header.Get(grantHeader)
+	if one.who, err = d.Callers.Verify(r.Context(), r.Header, one.state); err != nil {
+		d.refused(w, r, d.stranger(r, err))
+		return
+	}
+	one.identified()
+	r.URL.Path, r.URL.RawPath, r.RequestURI = path, "", path
+	found.handler.ServeHTTP(w, r)
+}
+
+// stranger is the answer to whoever could not be verified.
+func (d *Door) stranger(r *http.Request, err error) error {
+	if !caller.IsRefused(err) {
+		slog.Warn("tokens cannot be verified", "err", err)
+		return refuse(unavailable, "cannot-verify", "the token cannot be verified right now")
+	}
+	d.strays.seen(address(r)) // never returns for one who keeps knocking
+	return refuse(unauthenticated, "token", err.Error())
+}
+
+func (v *visit) identified() {
+	v.record.Kind, v.record.Subject, v.record.Name = string(v.who.Kind), v.who.Subject, v.who.Name
+	v.record.Groups, v.record.Account, v.record.Pod = v.who.Groups, v.who.Account, v.who.Pod
+	v.record.Repository = v.who.Repository
+}
+
+// admit decides about a decoded call and returns what goes on with it.
+func (d *Door) admit(v *visit, call *Call) (Decision, error) {
+	v.kind = call.Kind
+	v.record.Services, v.record.Type, v.record.Format = call.Services(), call.Type, call.Format
+	v.record.Start, v.record.End, v.record.MaxNodes = call.Start, call.End, call.MaxNodes
+	decision, err := decide(question{v.who, call, v.asked, v.grant, v.state, d.Now()})
+	if err != nil {
+		return decision, err
+	}
+	v.record.Tenant, v.record.Rule = decision.Tenant, decision.Rule
+	if decision.Grant != nil {
+		v.record.Grant = decision.Grant.Name()
+	}
+	v.done, err = d.limits.enter(decision.Tenant, call.Kind, v.state.Gateway.Limits)
+	if err != nil {
+		v.done = func() {}
+		return decision, err
+	}
+	v.record.Allowed = true
+	return decision, nil
+}
+
+// use uses a decision's grant up, after the answer is at hand: a backend that fails costs nobody a grant.
+func (d *Door) use(ctx context.Context, v *visit, decision Decision) error {
+	if decision.Grant == nil {
+		return nil
+	}
+	err := d.Grants.Use(ctx, decision.Grant, v.record.Request)
+	switch {
+	case errors.Is(err, grants.ErrUsed):
+		v.record.Allowed = false
+		return refuse(forbidden, "grant-used", "the grant was used already")
+	case err != nil:
+		v.record.Allowed = false
+		slog.Error("a grant cannot be used up", "grant", decision.Grant.Name(), "err", err)
+		return refuse(unavailable, "grant-store", "the grant cannot be used up right now; nothing was read")
+	}
+	return nil
+}
+
+// settle completes the record and writes it.
+func (d *Door) settle(v *visit, answer *held, r *http.Request, received int64, start time.Time) {
+	answer.WriteHeader(http.StatusOK)
+	if v.record.Rule == "" { // the protocol's own refusals come before anything could be decided
+		v.record.Rule = "protocol"
+	}
+	v.record.Received, v.record.Duration = received, d.Now().Sub(start)
+	v.record.Status, v.record.Bytes, v.record.SHA256 = answer.status, answer.body.Len(), answer.sum()
+	err := d.Journal.Write(context.WithoutCancel(r.Context()), &v.record)
+	if err != nil {
+		slog.Error("the audit record cannot be written", "request", v.record.Request, "err", err)
+		d.Metrics.AuditErrors.Inc()
+		if v.kind == Export && v.record.Allowed {
+			v.record.Allowed = false
+			*answer = *newHeld()
+			d.refused(answer, r, refuse(unavailable, "audit", "whole profiles leave only on record, and the record cannot be written right now"))
+		}
+	}
+	d.Metrics.count(&v.record)
+}
+
+// refused answers in the caller's protocol.
+func (d *Door) refused(w http.ResponseWriter, r *http.Request, err error) {
+	one := visiting(r.Context())
+	no := one.refused(err)
+	if d.protocol.IsSupported(r) {
+		_ = d.protocol.Write(w, r, connect.NewError(no.code, no))
+		return
+	}
+	if no.code == unauthenticated {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	http.Error(w, no.reason, no.http())
+}
+
+// refused notes why.
+func (v *visit) refused(err error) *refusal {
+	no := &refusal{code: connect.CodeInternal, rule: "fault", reason: "the gateway failed"}
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		no = &refusal{code: tooMuch, rule: "body", reason: "the body is too large", status: http.StatusRequestEntityTooLarge}
+	}
+	errors.As(err, &no)
+	v.record.Allowed, v.record.Rule, v.record.Reason, v.record.Code = false, no.rule, no.reason, no.code.String()
+	return no
+}
+
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+func cut(text string, most int) string {
+	if len(text) > most {
+		return text[:most]
+	}
+	return text
+}
