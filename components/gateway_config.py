@@ -18,6 +18,17 @@ from schemas.settings import Settings
 # What the gateway answers for Profiles Drilldown's settings in place of the backend, which would store them per tenant.
 # The plugin's default for the first is true: the browser then offers to post the profile to a public site.
 _PLUGIN_SETTINGS: Final = {"enableFlameGraphDotComExport": False, "collapsedFlamegraphs": False, "maxNodes": 16384}
+# What one tenant may ask of one replica, so that no team slows another's down. Answers are held in memory until their
+# line is on record, bodies until they are decoded: 8 queries at once of 16 MB fit into the 512 Mi of the pod.
+_LIMITS: Final = {
+    "bodyMegabytes": 16,
+    "answerMegabytes": 16,
+    "requestsPerSecond": 50,
+    "pushesPerSecond": 200,
+    "concurrentQueries": 8,
+    "windowDays": 90,  # the longest that anything is kept
+    "maxNodes": 16384,  # Grafana asks for so many
+}
 
 
 def gateway_config(settings: Settings, catalog: Catalog, backend: BackendUrls) -> str:
@@ -38,6 +49,7 @@ def gateway_config(settings: Settings, catalog: Catalog, backend: BackendUrls) -
                 for team in catalog.teams
             ],
             "programs": {"audience": GATEWAY_AUDIENCE, "accounts": list(_programs())},
+            "limits": _LIMITS,
             "pluginSettings": _PLUGIN_SETTINGS,
         }
     )

@@ -39,16 +39,16 @@ def build(module: Path, package: str, out: str, *, ldflags: str = "", discard_bu
     key = cache.key(sources, package, ldflags, go.version)
     store = cache.root() / "go"
     target = store / "bin" / f"{out}-{key}" / out
-    environment = _environment(store)
+    own = environment(store)
     own_build_cache = store / f"build-{out}" if discard_build_cache and _isolated("GOCACHE") else None
     if own_build_cache:
-        environment["GOCACHE"] = str(own_build_cache)
+        own["GOCACHE"] = str(own_build_cache)
 
     def compile_to(partial: Path) -> None:
         run(
             [go.program, "build", f"-ldflags=-s -w {ldflags}".strip(), "-o", partial, package],
             doing=f"build {out} from {module.name}",
-            env=environment,
+            env=own,
             cwd=module,
         )
 
@@ -80,8 +80,9 @@ def _asked(module: Path) -> str:
 
 
 def _version(program: Path) -> str:
-    environment = _environment(cache.root() / "go")
-    return run([program, "env", "GOVERSION"], doing="ask Go for its version", env=environment).strip()
+    return run(
+        [program, "env", "GOVERSION"], doing="ask Go for its version", env=environment(cache.root() / "go")
+    ).strip()
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -95,24 +96,24 @@ def _isolated(variable: str) -> bool:
     return not os.environ.get(variable) and os.environ.get("FLAMEPLANE_GO_SHARED_CACHE") != "1"
 
 
-def _environment(store: Path) -> dict[str, str]:
+def environment(store: Path) -> dict[str, str]:
     """Static, reproducible, and with every file Go writes inside our cache unless the user shares theirs."""
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    found = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
     flags = ["-trimpath", "-buildvcs=false", "-mod=readonly"]
     for variable in ("GOOS", "GOARCH", "GOEXPERIMENT", "GOROOT"):
-        environment.pop(variable, None)
+        found.pop(variable, None)
     if _isolated("GOCACHE"):
-        environment["GOCACHE"] = str(store / "build")
+        found["GOCACHE"] = str(store / "build")
     if _isolated("GOMODCACHE"):
         flags.append("-modcacherw")  # else the cache could not be deleted without chmod
-        environment["GOPATH"] = str(store / "path")
-        environment["GOMODCACHE"] = str(store / "path" / "pkg" / "mod")
+        found["GOPATH"] = str(store / "path")
+        found["GOMODCACHE"] = str(store / "path" / "pkg" / "mod")
         # Go keeps telemetry counters in the user's configuration folder; the settings there still count.
         configuration = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-        environment.setdefault("GOENV", str(configuration / "go" / "env"))
-        environment["XDG_CONFIG_HOME"] = str(store / "config")
-    environment["GOFLAGS"] = " ".join(flags)
-    return environment
+        found.setdefault("GOENV", str(configuration / "go" / "env"))
+        found["XDG_CONFIG_HOME"] = str(store / "config")
+    found["GOFLAGS"] = " ".join(flags)
+    return found
 
 
 def _folders(module: Path) -> Iterator[Path]:

@@ -32,6 +32,16 @@ PROGRAMS: Final = (
 )
 # What Profiles Drilldown is answered: the first is true by default, and posts profiles to a public site.
 PLUGIN_SETTINGS: Final = {"enableFlameGraphDotComExport": False, "collapsedFlamegraphs": False, "maxNodes": 16384}
+# Of one tenant at one replica: megabytes, requests a second, queries at once, days of one query, nodes of one graph.
+LIMITS: Final = {
+    "bodyMegabytes": 16,
+    "answerMegabytes": 16,
+    "requestsPerSecond": 50,
+    "pushesPerSecond": 200,
+    "concurrentQueries": 8,
+    "windowDays": 90,
+    "maxNodes": 16384,
+}
 _MARGIN_MINUTES: Final = 10  # beside baseline and candidate, what a job's token opens
 
 
@@ -51,6 +61,7 @@ def gateway_file(settings: Settings, catalog: Catalog) -> dict[str, Any]:
             for team in catalog.teams
         ],
         "programs": {"audience": TOKEN_AUDIENCES[0], "accounts": list(PROGRAMS)},
+        "limits": LIMITS,
         "pluginSettings": PLUGIN_SETTINGS,
     }
     if settings.cloud:

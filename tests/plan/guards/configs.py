@@ -158,6 +158,15 @@ def gateway_trusts_who_is_listed(stack: Stack) -> Iterator[str]:
             for team in catalog.teams
         ],
         "programs": {"audience": "flameplane-gateway", "accounts": PROGRAMS},
+        "limits": {
+            "bodyMegabytes": 16,
+            "answerMegabytes": 16,
+            "requestsPerSecond": 50,
+            "pushesPerSecond": 200,
+            "concurrentQueries": 8,
+            "windowDays": 90,
+            "maxNodes": 16384,
+        },
         # The first: whether the browser offers to post profiles to a public site.
         "pluginSettings": {"enableFlameGraphDotComExport": False, "collapsedFlamegraphs": False, "maxNodes": 16384},
     }

@@ -1,0 +1,103 @@
+package settings
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// What the components declare for every environment is what this program reads: the rendered objects are committed.
+const golden = "../../../tests/plan/golden"
+
+func TestReadsWhatIsDeclared(t *testing.T) {
+	for _, environment := range []string{"local", "dev", "staging", "prod"} {
+		folder := filepath.Join(golden, environment, "flameplane-access")
+		gateway, err := ReadGateway([]byte(data(t, filepath.Join(folder, "configmap-gateway.yaml"))["gateway.yaml"]))
+		if err != nil {
+			t.Errorf("%s: %v", environment, err)
+			continue
+		}
+		if len(gateway.Tenants) == 0 || len(gateway.Programs.Accounts) == 0 {
+			t.Errorf("%s: %+v", environment, gateway)
+		}
+		gate := t.TempDir()
+		for name, text := range data(t, filepath.Join(folder, "configmap-ci-gate.yaml")) {
+			if err := os.WriteFile(filepath.Join(gate, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if read, err := ReadGate(gate); err != nil || len(read.Services) == 0 {
+			t.Errorf("%s: %+v %v", environment, read, err)
+		}
+	}
+}
+
+func data(t *testing.T, path string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found struct {
+		Data map[string]string `yaml:"data"`
+	}
+	if err := yaml.Unmarshal(text, &found); err != nil {
+		t.Fatal(err)
+	}
+	return found.Data
+}
+
+func TestWhatMakesNoSenseIsSaid(t *testing.T) {
+	good := data(t, filepath.Join(golden, "prod", "flameplane-access", "configmap-gateway.yaml"))["gateway.yaml"]
+	for name, one := range map[string]struct{ from, to, said string }{
+		"two tenants in one": {"tenant: payments", "tenant: payments|catalog", "tenants[2].tenant"},
+		"one tenant twice":   {"longterm: payments-longterm", "longterm: catalog", "which another tenant is called too"},
+		"an unknown key":     {"people:", "peoples: 1\npeople:", "peoples"},
+		"a plain backend":    {"write: https:", "write: http:", "reached in plain text"},
+		"no issuer":          {"issuer: https://id.example.com/realms/acme", "issuer: ''", "people.issuer is missing"},
+		"an unknown right":   {"read: totals", "read: everything", "programs.accounts[3].read"},
+		"no bound":           {"maxNodes: 16384\npluginSettings", "maxNodes: 0\npluginSettings", "limits.maxNodes"},
+		"a second document":  {"backend:", "backend: {}\n---\nbackend:", "second document"},
+	} {
+		text := strings.Replace(good, one.from, one.to, 1)
+		if text == good {
+			t.Errorf("%s changes nothing", name)
+		}
+		if _, err := ReadGateway([]byte(text)); err == nil || !strings.Contains(err.Error(), one.said) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAGrantIsOneOfTwoPeople(t *testing.T) {
+	good := `{apiVersion: flameplane.dev/v1, kind: ExportGrant, metadata: {name: gift, granted: 2026-01-01T00:00:00Z},
+spec: {requester: ann, approver: bob, service: checkout, format: pprof, purpose: x, expires: 2026-01-02T00:00:00Z,
+window: {from: 2026-01-01T00:00:00Z, to: 2026-01-01T01:00:00Z}}}`
+	for name, one := range map[string]struct{ from, to, said string }{
+		"good":           {"", "", ""},
+		"approved alone": {"approver: bob", "approver: ANN", "approved it alone"},
+		"another's name": {"name: gift", "name: other", "it must be the file's name"},
+		"something else": {"ExportGrant", "Grant", "no ExportGrant"},
+		"an unknown key": {"purpose: x", "purpose: x, tenant: y", "tenant"},
+		"no time":        {"expires: 2026-01-02T00:00:00Z", "expires: soon", "soon"},
+	} {
+		folder := t.TempDir()
+		if err := os.WriteFile(filepath.Join(folder, "gift.yaml"), []byte(strings.Replace(good, one.from, one.to, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		found, err := ReadGrants(folder)
+		if one.said == "" {
+			if err != nil || found["gift"].Spec.Requester != "ann" || len(found["gift"].Digest()) != 64 {
+				t.Errorf("%s: %+v %v", name, found, err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), one.said) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if found, err := ReadGrants(filepath.Join(t.TempDir(), "none")); err != nil || len(found) != 0 {
+		t.Errorf("a missing folder: %v %v", found, err)
+	}
+}
