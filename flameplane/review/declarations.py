@@ -1,7 +1,7 @@
 """What changed in the declared files, as values and not as lines: inheritance is applied on both sides."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +16,7 @@ from schemas.catalog import Catalog
 from schemas.settings import Settings
 
 NEW, GONE = "new", "removed"
+_Documents = dict[tuple[Kind, str], tuple[str, dict[str, Any]]]  # team and effective document, by kind and name
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,13 @@ class Declared:
     where: Location | None
     reaches: tuple[str, ...] = ()
     state: str = ""  # NEW or GONE, of a whole declaration
+    was: str = ""  # the name that a new service had before, if it is an old one with another
 
     @property
     def words(self) -> str:
         """``checkout: sampleRateHz 19 -> 99``."""
+        if self.was:
+            return f"{self.kind} {self.name} renamed, was {self.was}"
         if self.field is None:
             return f"{self.kind} {self.name} {self.state}"
         text = f"{self.name}: {_short(self.field).words()}"
@@ -52,6 +56,16 @@ def declared_changes(before: Loaded, after: Loaded) -> list[Declared]:
         return []
     old, new = _documents(before.catalog), _documents(after.catalog)
     found: list[Declared] = []
+    renamed = _renamed(old, new)
+    for name, was in renamed.items():
+        team, document = new["service", name]
+        found.append(
+            Declared("service", name, team, None, after.sources.locate("service", name, "metadata.name"), was=was)
+        )
+        found += _fields(
+            ("service", name, team), _without_name(old.pop(("service", was))[1]), _without_name(document), after.sources
+        )
+        del new["service", name]
     for kind, name in sorted(old.keys() | new.keys(), key=lambda k: (_ORDER.index(k[0]), k[1])):
         one, two = old.get((kind, name)), new.get((kind, name))
         team = (two or one or ("", {}))[0]
@@ -61,6 +75,26 @@ def declared_changes(before: Loaded, after: Loaded) -> list[Declared]:
         else:
             found += _fields((kind, name, team), one[1], two[1], after.sources)
     return _told_once(found)
+
+
+def _renamed(old: _Documents, new: _Documents) -> dict[str, str]:
+    """New services that are old ones with another name: the same pods. A name that two could have had is nobody's."""
+    gone = {key: document for key, (_, document) in old.items() if key[0] == "service" and key not in new}
+    came = {key: document for key, (_, document) in new.items() if key[0] == "service" and key not in old}
+    found: dict[str, str] = {}
+    for (_, name), document in came.items():
+        same = [was for (_, was), before in gone.items() if _pods(before) == _pods(document)]
+        if len(same) == 1 and sum(_pods(other) == _pods(document) for other in came.values()) == 1:
+            found[name] = same[0]
+    return found
+
+
+def _pods(document: Mapping[str, Any]) -> Any:
+    return document["spec"]["workload"]
+
+
+def _without_name(document: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "metadata": {k: v for k, v in document["metadata"].items() if k != "name"}}
 
 
 def settings_changes(before: Settings | None, after: Settings | None, stack: str, sources: Sources) -> list[Declared]:
@@ -98,10 +132,10 @@ def image_changes(before: Path, after: Path) -> list[ImageChange]:
 _ORDER: tuple[Kind, ...] = ("organisation", "team", "service")
 
 
-def _documents(catalog: Catalog) -> dict[tuple[Kind, str], tuple[str, dict[str, Any]]]:
+def _documents(catalog: Catalog) -> _Documents:
     """Effective documents with the team they belong to."""
     organisation = catalog.organisation
-    found: dict[tuple[Kind, str], tuple[str, dict[str, Any]]] = {
+    found: _Documents = {
         ("organisation", organisation.metadata.name): ("", organisation.model_dump(mode="json", by_alias=True))
     }
     for team in catalog.teams:

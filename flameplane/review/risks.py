@@ -33,6 +33,12 @@ def risks(
 
 
 def _declared(item: Declared) -> Iterator[str]:
+    if item.was:
+        yield (
+            f"service {item.name}: renamed from {item.was}; what is stored stays under the old name until its "
+            "retention ends, and links, alerts and the gate's baseline begin anew"
+        )
+        return
     if item.field is None:
         if item.kind == "service" and item.state == GONE:
             yield f"service {item.name}: no longer profiled; what is stored stays until its retention ends"

@@ -24,6 +24,7 @@ from flameplane.review.openings import openings
 from flameplane.review.post import MARKER
 from flameplane.review.redact import Redactor
 from flameplane.review.review import Review, Side, review, side_of
+from flameplane.review.risks import risks
 from flameplane.review.text import as_lines
 from flameplane.review.waivers import waiver_changes
 
@@ -212,6 +213,18 @@ def test_services_come_and_go(root: Path, project: Path) -> None:
     assert [(d.words, str(d.where).partition(":")[0]) for d in back] == [
         ("service checkout new", "services/payments/checkout/service.yaml")
     ]
+
+
+def test_a_renamed_service_is_no_removed_one(root: Path, project: Path) -> None:
+    """The same pods under another name, and what changed beside it. Two that could be it are two new ones."""
+    services = project / "services" / "payments"
+    (services / "checkout").rename(services / "till")
+    replaced(project, "services/payments/till/service.yaml", "name: checkout", "name: till")
+    replaced(project, "services/payments/till/service.yaml", "sampleRateHz: 99", "sampleRateHz: 49")
+    found = declared_changes(load(root), load(project))
+    assert [d.words for d in found] == ["service till renamed, was checkout", "till: sampleRateHz 99 -> 49"]
+    (line, *_) = risks(found, (), (), (None, None))
+    assert line.startswith("service till: renamed from checkout; what is stored stays under the old name")
 
 
 def test_images(root: Path, project: Path) -> None:
