@@ -2,8 +2,8 @@
 
 A line is JSON that begins with its link (`chain`: replica, seq, prev) and ends with its own `hash`: SHA-256, in
 hexadecimal, of the line as it stands without that last entry. So the text itself is what is hashed, and no canonical
-form of JSON is needed. dataplane/internal/audit/chain.go writes it. Nothing in it is secret: who can write the whole log
-anew is found by anchors alone, which somebody else keeps.
+form of JSON is needed. dataplane/internal/audit/chain.go writes it. Nothing in it is secret: who can write the whole
+log anew is found by anchors alone, which somebody else keeps.
 """
 
 import hashlib
