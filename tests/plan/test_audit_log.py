@@ -1,4 +1,4 @@
-"""`flameplane audit` on a log that the gateway's own code wrote: dataplane/internal/audit/testdata, which Go's tests hold.
+"""`flameplane audit` on a log that the gateway wrote (dataplane/internal/audit/testdata), held there by a Go test.
 
 Every way to change it is tried. That many writers make one chain, and what follows a torn line, Go's tests prove.
 """
