@@ -62,6 +62,7 @@ type visit struct {
 	asked  string
 	grant  string
 	kind   Kind
+	plain  bool   // whether the route is of plain HTTP
 	done   func() // frees what the limits hold
 }
 
@@ -116,6 +117,7 @@ func (d *Door) answer(w *held, r *http.Request) {
 		return
 	}
 	one.record.Operation, one.asked, one.grant = found.operation, tenant, r.Header.Get(grantHeader)
+	one.plain = found.plain
 	if one.who, err = d.Callers.Verify(r.Context(), r.Header, one.state); err != nil {
 		d.refused(w, r, d.stranger(r, err))
 		return
@@ -206,7 +208,7 @@ func (d *Door) settle(v *visit, answer *held, r *http.Request, received int64, s
 func (d *Door) refused(w http.ResponseWriter, r *http.Request, err error) {
 	one := visiting(r.Context())
 	no := one.refused(err)
-	if d.protocol.IsSupported(r) {
+	if !one.plain && d.protocol.IsSupported(r) {
 		_ = d.protocol.Write(w, r, connect.NewError(no.code, no))
 		return
 	}

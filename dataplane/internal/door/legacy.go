@@ -46,7 +46,7 @@ func (d *Door) plainly(method, operation, base string, read func(r *http.Request
 		w.WriteHeader(status)
 		_, _ = w.Write(answer)
 	}
-	return route{method, operation, http.HandlerFunc(serve)}
+	return route{method, operation, http.HandlerFunc(serve), true}
 }
 
 // plain sends a request to the backend and reads its answer as a whole.

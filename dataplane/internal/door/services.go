@@ -19,6 +19,7 @@ type route struct {
 	method    string
 	operation string // as metrics and the audit name it
 	handler   http.Handler
+	plain     bool // no procedure of Connect or gRPC
 }
 
 const querier = "/querier.v1.QuerierService/"
@@ -73,7 +74,7 @@ func unary[Request, Response any](d *Door, procedure, operation string, send met
 	most := d.Settings.State().Gateway.Limits.BodyMegabytes << 20
 	handler := connect.NewUnaryHandler(procedure, serve, connect.WithReadMaxBytes(most),
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}))
-	return route{http.MethodPost, operation, handler}
+	return route{http.MethodPost, operation, handler, false}
 }
 
 func through[Request, Response any](

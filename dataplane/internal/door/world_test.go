@@ -1,6 +1,7 @@
 package door
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -9,9 +10,12 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +33,7 @@ import (
 	"github.com/grafana/pyroscope/api/gen/proto/go/querier/v1/querierv1connect"
 	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
 	"github.com/prometheus/client_golang/prometheus"
+	profiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
 	authentication "k8s.io/api/authentication/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -321,7 +326,9 @@ type backend struct {
 
 type reached struct {
 	path   string
+	query  url.Values
 	header http.Header
+	body   []byte
 }
 
 func newBackend(t *testing.T) *backend {
@@ -329,12 +336,29 @@ func newBackend(t *testing.T) *backend {
 	found, mux := &backend{}, http.NewServeMux()
 	mux.Handle(pushv1connect.NewPusherServiceHandler(found))
 	mux.Handle(querierv1connect.NewQuerierServiceHandler(found))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/pyroscope/render", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Of-The-Backend", "1")
+		fmt.Fprintf(w, "secret %s of %s", r.URL.Query().Get("format"), r.Header.Get(tenantHeader))
+	})
+	for _, plain := range []string{"/ingest", "/pyroscope/ingest", otlpPath, "/pyroscope/render-diff"} {
+		mux.HandleFunc(plain, func(http.ResponseWriter, *http.Request) {})
+	}
+	exported := func(context.Context, *connect.Request[profiles.ExportProfilesServiceRequest]) (*connect.Response[profiles.ExportProfilesServiceResponse], error) {
+		return connect.NewResponse(&profiles.ExportProfilesServiceResponse{}), nil
+	}
+	mux.Handle(otlpProcedure, connect.NewUnaryHandler(otlpProcedure, exported))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
 		found.mutex.Lock()
-		found.calls = append(found.calls, reached{r.URL.Path, r.Header.Clone()})
+		found.calls = append(found.calls, reached{r.URL.Path, r.URL.Query(), r.Header.Clone(), body})
 		found.mutex.Unlock()
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		mux.ServeHTTP(w, r)
 	}))
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
 	t.Cleanup(server.Close)
 	found.url = server.URL
 	return found
