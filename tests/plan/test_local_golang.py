@@ -100,7 +100,7 @@ def test_all_that_go_writes_is_in_the_cache(module: Path, tmp_path: Path, monkey
     for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "GOPATH", "GOENV"):
         monkeypatch.delenv(name, raising=False)
     golang.toolchain(module)
-    environment = golang._environment(cache.root() / "go")
+    environment = golang.environment(cache.root() / "go")
     # Compiling the standard library would take half a minute; `go list` opens the same caches and counters.
     subprocess.run(["go", "list", "-deps", "."], cwd=module, env=environment, check=True, capture_output=True)
     assert list(home.iterdir()) == []
@@ -113,15 +113,15 @@ def test_all_that_go_writes_is_in_the_cache(module: Path, tmp_path: Path, monkey
 def test_the_users_caches_are_used_when_named(module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = cache.root() / "go"
     monkeypatch.setenv("GOCACHE", "/mine")
-    assert golang._environment(store)["GOCACHE"] == "/mine"
-    assert golang._environment(store)["GOMODCACHE"].startswith(str(store))
+    assert golang.environment(store)["GOCACHE"] == "/mine"
+    assert golang.environment(store)["GOMODCACHE"].startswith(str(store))
     monkeypatch.delenv("GOCACHE")
     monkeypatch.setenv("FLAMEPLANE_GO_SHARED_CACHE", "1")
-    assert not {"GOCACHE", "GOMODCACHE"} & set(golang._environment(store))
+    assert not {"GOCACHE", "GOMODCACHE"} & set(golang.environment(store))
 
 
 def test_the_checksum_database_stays_on(module: Path) -> None:
-    environment = golang._environment(cache.root() / "go")
+    environment = golang.environment(cache.root() / "go")
     for name in ("GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOINSECURE"):
         assert environment.get(name) == os.environ.get(name)
     assert "-mod=readonly" in environment["GOFLAGS"]
