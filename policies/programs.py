@@ -94,7 +94,7 @@ def _start(row: Program, image: str) -> dict[str, Any]:
         "ports": [{"name": n, "containerPort": p, "protocol": "TCP"} for n, p in row.ports.items()],
         MOUNTS: [{"name": n, "mountPath": m, "readOnly": written[n], **mount} for n, m in row.mounts.items()],
         "imagePullPolicy": "Never" if image.startswith("localhost/") else "IfNotPresent",
-        "securityContext": row.security,
+        "securityContext": Maybe(row.security),  # where there is none at all, rule FP003 says so
     }
     if row.environment is not ELSEWHERE:
         wanted["env"] = [

@@ -58,7 +58,8 @@ def _source(source: Mapping[str, Any]) -> str:
         secret = kind == "secret" and at(body, named) is None  # in a projected volume it is called otherwise
         parts = [kind, str(at(body, "name" if secret else named) or "") if named else ""]
         keys = ", ".join(sorted(of))
-        more = sorted(key for key in body or {} if key not in (*SAID, named or "items") and body[key] is not None)
+        fields = body if isinstance(body, Mapping) else {}
+        more = sorted(key for key in fields if key not in (*SAID, named or "items") and body[key] is not None)
         found.append(
             " ".join(p for p in (*parts, f"[{keys}]" if keys else "", *_how(body), *(f"+{key}" for key in more)) if p)
         )

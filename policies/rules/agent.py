@@ -54,7 +54,7 @@ def _agent_pod(manifest: Manifest) -> Iterator[Violation]:
     names = [c.name for c in containers(manifest)]
     if AGENT in names and LOADER not in names:
         yield breaks(manifest, f"has no init container {LOADER}: the agent would need its capabilities itself")
-    for container in containers(manifest):
+    for container in (c for c in containers(manifest) if c.security):  # rule FP003 says where there is none
         if container.name == LOADER:
             yield from _loader_container(container)
         if container.name == AGENT:

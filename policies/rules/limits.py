@@ -64,7 +64,9 @@ def _addresses(manifests: Sequence[Manifest]) -> Iterator[Violation]:
                 for peer in items(rule.get(peers)):
                     if at(peer, "ipBlock") is None:
                         continue
-                    for text in (at(peer, "ipBlock", "cidr"), *items(at(peer, "ipBlock", "except"))):
+                    # Without any range it is everybody, which rule FP006 says.
+                    cidr = at(peer, "ipBlock", "cidr")
+                    for text in (*([cidr] if cidr is not None else []), *items(at(peer, "ipBlock", "except"))):
                         if address_range(text) is None:
                             yield breaks(policy, f"has an {direction} rule for {text}, which is no address range")
                     if (network := address_range(at(peer, "ipBlock", "cidr"))) is None:

@@ -6,7 +6,7 @@ from typing import Final
 from policies.objects import WORKLOADS, Container, at, breaks, containers, is_agent, items, name, pod, template
 from policies.reviewed_pods import beyond, metadata
 from policies.rule import Manifest, Rule, Violation
-from policies.rules.agent import LOADER
+from policies.rules.agent import AGENT, LOADER
 from schemas.allowed import NAMESPACES
 from schemas.reviewed.pods import NAMESPACE_LABELS
 
@@ -75,7 +75,8 @@ def _container(container: Container) -> Iterator[Violation]:
         if container.effective("runAsGroup") == 0:
             yield container.breaks("runs with the group root (runAsGroup: 0)")
     seccomp = (container.effective("seccompProfile") or {}).get("type")
-    if seccomp not in SECCOMP_TYPES:
+    # The agent's own profile is rule FP002's.
+    if seccomp not in SECCOMP_TYPES and not (is_agent(container.manifest) and container.name == AGENT):
         yield container.breaks(f"has seccomp profile {seccomp or 'none'}; valid: {', '.join(SECCOMP_TYPES)}")
     if (container.effective("appArmorProfile") or {}).get("type") == "Unconfined":
         yield container.breaks("turns AppArmor off (Unconfined)")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from schemas.reviewed.forms import Maybe, Range, Text
+from schemas.reviewed.forms import ANY, Maybe, Range, Text
 
 HOST: Final = "kubernetes.io/hostname"
 ZONE: Final = "topology.kubernetes.io/zone"
@@ -32,13 +32,14 @@ def from_secret(name: str, key: str, **more: Any) -> dict[str, Any]:
 
 
 RUNTIME_DEFAULT: Final = {"type": "RuntimeDefault"}
-# What a container may do (components/pods.py, `restricted_container`).
+# What a container may do (components/pods.py, `restricted_container`). What is ANY here has a rule of its own (FP001,
+# FP003, FP015), which also says that it is missing.
 RESTRICTED: Final[Mapping[str, Any]] = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
+    "allowPrivilegeEscalation": Maybe(ANY),
+    "readOnlyRootFilesystem": Maybe(ANY),
     "runAsNonRoot": True,
-    "capabilities": {"drop": ["ALL"]},
-    "privileged": Maybe(False),
+    "capabilities": Maybe(ANY),
+    "privileged": Maybe(ANY),
 }
 # Volumes that programs write to. All others are mounted read-only.
 WRITTEN: Final = (

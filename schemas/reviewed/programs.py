@@ -55,10 +55,8 @@ def _agent(settings: Settings) -> Workload:
         ready, alive = http("/ready", port), http("/healthz", port, 30)
         return Program(image=image, arguments=arguments, environment=where, ready=ready, alive=alive, **more)
 
-    def security(capabilities: tuple[str, ...], uid: int, gid: int) -> dict[str, Any]:
-        added = {"add": list(capabilities)} if capabilities else {}
-        own = {"runAsUser": uid, "runAsGroup": gid, "runAsNonRoot": uid != 0, "privileged": False}
-        return {**RESTRICTED, "capabilities": {"drop": ["ALL"], **added}, **own}
+    def security(uid: int, gid: int) -> dict[str, Any]:
+        return {**RESTRICTED, "runAsUser": uid, "runAsGroup": gid, "runAsNonRoot": uid != 0}
 
     agent = node_program(
         "agent",
@@ -68,7 +66,7 @@ def _agent(settings: Settings) -> Workload:
         ports={"metrics": 4041},
         mounts={"pins": "/bpf", **mounts},
         security={
-            **security(("PERFMON",), AGENT_UID, AGENT_UID),
+            **security(AGENT_UID, AGENT_UID),
             "seccompProfile": {"type": "Localhost", "localhostProfile": AGENT_SECCOMP},
         },
     )
@@ -79,14 +77,14 @@ def _agent(settings: Settings) -> Workload:
         size=("10m", "32Mi", "250m", "64Mi"),
         ports={"http": 4040, "rx-metrics": 4042},
         mounts=mounts,
-        security=security((), RECEIVER_UID, RECEIVER_UID),
+        security=security(RECEIVER_UID, RECEIVER_UID),
     )
     loader = Program(
         image="agent",
         arguments=("loader", "--pins=/bpf", "--seccomp-profile=/seccomp/agent.json", f"--gid={AGENT_UID}"),
         size=("10m", "64Mi", "500m", "192Mi"),
         mounts={"pins": "/bpf", "seccomp": "/seccomp"},
-        security=security(("BPF", "PERFMON"), 0, AGENT_UID),
+        security=security(0, AGENT_UID),
     )
     # Fargate's nodes run no DaemonSet.
     fargate = {"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]}
