@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flameplane.review.report import Report
 
 FINDINGS, FAILURE = 1, 3
-FAILED = "PLAN001"  # the finding that nothing was judged
+FAILED = "PLN030"  # the finding that nothing was judged
 
 Stack = Annotated[
     str,

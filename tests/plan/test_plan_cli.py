@@ -197,5 +197,5 @@ def test_a_failure_stands_in_every_output(run: Any, monkeypatch: pytest.MonkeyPa
     assert result.exit_code == 3
     for name in formats:
         written = (tmp_path / name).read_text()
-        assert "PLAN001" in written and "nothing was judged" in written, name
+        assert "PLN030" in written and "nothing was judged" in written, name
         assert ("111122223333" in written) == (name == "text"), name  # values are for whoever runs it, and no others
