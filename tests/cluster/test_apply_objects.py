@@ -103,7 +103,7 @@ def operator_definitions(root: Path, name: str) -> list[Object]:
         done = subprocess.run(
             [go, "mod", "download", "-json", f"{name}@{version}"],
             cwd=folder,
-            env=golang._environment(cache.root() / "go"),
+            env=golang.environment(cache.root() / "go"),
             capture_output=True,
             text=True,
             check=False,
