@@ -250,9 +250,10 @@ class ServiceSpec(Model):
             conflicts.append(Conflict("031", ("profiling", "cpuSource"), message, ("ebpf",), ("language", "name")))
         if gate.baseline.track == gate.candidate.track:
             message = f"baseline and candidate are both the track {gate.candidate.track}"
-            conflicts.append(
-                Conflict("032", ("gate", "candidate", "track"), message, (), ("gate", "baseline", "track"))
-            )
+            fault, other = ("candidate", "baseline")
+            if fault not in gate.model_fields_set:
+                fault, other = other, fault
+            conflicts.append(Conflict("032", ("gate", fault, "track"), message, (), ("gate", other, "track")))
         refuse([*conflicts, *self._labels_twice()])
         return self
 

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from flameplane.catalog import shape, standin
 from flameplane.catalog.report import Report
-from flameplane.catalog.suggest import closest, lookalike, reformed
+from flameplane.catalog.suggest import NOT_FILLED_IN, closest, lookalike, placeholder, reformed
 from flameplane.catalog.tree import Node, Path
 from flameplane.findings import Location
 from schemas.base import FORMS, Conflict, CrossFieldError
@@ -198,7 +198,9 @@ class Mistake:
         )
         guess = reformed(value, pattern)
         fix = f"Write {shape.inline(guess)}" if guess else ""
-        if not guess and (strange := lookalike(value)):
+        if placeholder(value):
+            fix = NOT_FILLED_IN
+        elif not guess and (strange := lookalike(value)):
             fix = f"Type it anew: {strange} is U+{ord(strange):04X}, no letter of ASCII."
         self._add("025", f"{label} has to be {FORMS.get(pattern, pattern)}", at, fix=fix)
 
@@ -206,8 +208,10 @@ class Mistake:
         wanted = shape.kind(self.annotation)
         fix, text = "", self.node.text
         key = str(self.path[-1]) if self.path else ""
-        if wanted == "text" and self.node.plain:
-            fix = f'Quote it: "{text}"'
+        if placeholder(text):
+            fix = NOT_FILLED_IN
+        elif wanted == "text" and self.node.plain:
+            fix = self._quoted(text)
         elif (
             wanted in ("a whole number", "a number")
             and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text)
@@ -221,6 +225,14 @@ class Mistake:
         elif len(shape.models(self.annotation)) > 1 and text:
             fix = f"Write {key}: {{{self._tag_key}: {text}}}"
         self._add("022", f"{self.label} is {_shown(self.node)}; it has to be {reason or wanted}", fix=fix)
+
+    def _quoted(self, text: str) -> str:
+        """What to do about a number where there has to be text: quotes alone may not give it the form it needs."""
+        info = shape.info_at(self.model, self.path)
+        pattern = next((p for m in (info.metadata if info else []) if (p := getattr(m, "pattern", None))), None)
+        if pattern and not re.fullmatch(pattern, text) and (guess := reformed(text, pattern)):
+            return f"Write {shape.inline(guess)}"
+        return f'Quote it: "{text}"'
 
 
 def _of_folder(file: str, path: Path) -> str:

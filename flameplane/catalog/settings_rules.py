@@ -92,9 +92,9 @@ RULES: Final[dict[str, Rule]] = {
     ),
     # -- settings: what an environment has to be
     "075": Rule(
-        "Too few replicas",
-        "A drained node would end everybody's reading, and what only happens between replicas would be seen in prod "
-        "first.",
+        "Too few replicas or zones",
+        "A drained node, or a zone that fails, would end everybody's reading, and what only happens between replicas "
+        "would be seen in prod first.",
         "Raise the number.",
         _SET,
     ),
@@ -141,7 +141,7 @@ RULES: Final[dict[str, Rule]] = {
         _SET,
     ),
     "083": Rule(
-        "No way out where one is needed",
+        "No way in or out where one is needed",
         "Network policies close everything that settings do not name.",
         "Add the value that is named.",
         _SET,

@@ -79,6 +79,8 @@ def _meant(prefix: str, name: str) -> tuple[str, str]:
     if not name and (setting := closest(prefix, fields(Settings))):
         return setting, f"Write {PROJECT}:{setting}"
     guess = closest(prefix, (PROJECT, "pulumi")) if name else None
+    if guess == PROJECT:
+        name = closest(name, fields(Settings)) or name
     if guess or name in fields(Settings):
         guess = guess or PROJECT
         return name if guess == PROJECT else "", f"Write {guess}:{name}"

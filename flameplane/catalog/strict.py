@@ -23,6 +23,7 @@ from yaml.events import (
 )
 
 from flameplane.catalog.report import Report
+from flameplane.catalog.suggest import NOT_FILLED_IN
 from flameplane.catalog.text import MAX_BYTES, decode, open_quote, place, runs_on, syntax_error, tab
 from flameplane.catalog.tree import Node
 from flameplane.findings import Location
@@ -138,7 +139,10 @@ class _Builder:
             node = self._scalar(event, at, key, in_list=key is None and depth > 0)
             return replace(node, lost=node.lost or tagged)
         report = self.report
-        if tagged:  # what is inside is of another type, too
+        blank = isinstance(event, MappingStartEvent) and self.lines[at.line - 1].startswith("{{", at.column - 1)
+        if blank:
+            report.add("010", "{{ starts a map whose key is a map", at, fix=NOT_FILLED_IN)
+        if tagged or blank:  # what is inside is of another type, too
             self.report = Report(report.kind)
         if isinstance(event, MappingStartEvent):
             node = self._mapping(at, key, depth)
@@ -146,7 +150,7 @@ class _Builder:
             assert isinstance(event, SequenceStartEvent)
             node = self._sequence(at, key, depth)
         self.report = report
-        return replace(node, lost=tagged)
+        return replace(node, lost=tagged or blank)
 
     def _refuse_marks(self, event: Any, at: Location) -> bool:
         """Anchors and explicit tags; whether there is a tag. What has an anchor is still what it looks like."""

@@ -14,6 +14,7 @@ _ALSO_CALLED = {
     "memory": "alloc", "heap": "alloc", "lock": "mutex", "off-cpu": "offcpu", "walltime": "wall", "block": "enforce",
 }  # fmt: skip
 _CLOSE = 0.84  # of 1: catches a slip in short keys (`nmae`) and a cut one (`repo`), but not another word
+NOT_FILLED_IN = "Write the value itself: nothing is filled in here, as a template engine or a shell would."
 MAX_LENGTH = 300  # no name or URL is longer; regular expressions can get slow on what is
 
 
@@ -38,6 +39,11 @@ def lookalike(text: str) -> str:
     return strange[0] if len(strange) == 1 and strange[0].isprintable() else ""
 
 
+def placeholder(text: str) -> bool:
+    """Whether something is left to be filled in: `${X}`, `$(x)`, `$X`, `{{ x }}`, `<% x %>`."""
+    return bool(re.search(r"\$\{|\$\(|\{\{|<%|^\$[A-Za-z_]+$", text))
+
+
 def reformed(text: str, pattern: str) -> str | None:
     """``text`` changed a little, so that it has the form ``pattern``, if a usual slip explains why it has not."""
     if len(text) > MAX_LENGTH or not text.strip():
@@ -59,6 +65,7 @@ def _variants(text: str, pattern: str) -> Iterator[str]:
         yield re.sub(r"^https?://", "", base).rstrip("/")
         yield re.sub(r"^https?://([^/]*).*$", r"\1", base)
         yield re.sub(r"^([0-9]+) ?([MGT])i?[bB]?$", r"\1\2i", base)  # a size in GB as one in Gi
+        yield re.sub(r"^([0-9]+)$", r"\1Gi", base)  # and one without its unit
         yield re.sub(r"^v?(1\.[0-9]+)\..*$", r"\1", base)  # a version of Kubernetes without its patch
         if "://" not in base:  # a folder
             yield "/".join(step for step in base.split("/") if step not in ("", "."))

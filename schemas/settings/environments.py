@@ -80,7 +80,16 @@ def _others_own(settings: "Settings") -> Iterator[Conflict]:
     if settings.cloud is None:
         return
     buckets = settings.cloud.buckets
-    own = {settings.backend.object_storage.bucket, buckets.audit, buckets.state}
+    named = {
+        ("backend", "objectStorage", "bucket"): settings.backend.object_storage.bucket,
+        ("cloud", "buckets", "audit"): buckets.audit,
+        ("cloud", "buckets", "state"): buckets.state,
+    }
+    for path, bucket in named.items():
+        if "." in (bucket or ""):
+            message = f"{bucket} has a dot: S3's certificate is for one label before the endpoint, so HTTPS would fail"
+            yield Conflict("025", path, message)
+    own = set(named.values())
     for index, bucket in enumerate(settings.cloud.vpc.s3_endpoint.readable_buckets):
         if bucket in own or _OWN_BUCKET.search(bucket):
             at = ("cloud", "vpc", "s3Endpoint", "readableBuckets", index)
@@ -157,6 +166,13 @@ def _relied_on(settings: "Settings") -> Iterator[Conflict]:
     if settings.access.replicas < MIN_REPLICAS:
         message = f"{name} has {settings.access.replicas} replica of the gateway; it needs at least {MIN_REPLICAS}"
         yield Conflict("075", ("access", "replicas"), message, (f"{MIN_REPLICAS} to 20",), _NAME)
+    endpoint = settings.cloud.vpc.s3_endpoint if settings.cloud else None
+    if endpoint and endpoint.kind == "interface" and len(endpoint.subnet_ids) == 1:
+        message = f"the endpoint of S3 has 1 subnet, so with its zone all of {name} loses its storage; it needs 2"
+        yield Conflict("075", ("cloud", "vpc", "s3Endpoint", "subnetIds"), message, (), _NAME)
+    if isinstance(settings.correlation.grafana, OwnGrafana) and not settings.access.ingress_namespace:
+        message = f"without ingressNamespace nobody reaches {settings.correlation.grafana.url}"
+        yield Conflict("083", ("access", "ingressNamespace"), message, (), _NAME, (("correlation", "grafana", "mode"),))
     if not settings.regression.egress_hosts:
         message = f"without egressHosts the alerts of {name} stay in the notifier's log, and nobody hears of them"
         yield Conflict("083", ("regression", "egressHosts"), message, (), _NAME)
