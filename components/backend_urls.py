@@ -9,6 +9,7 @@ from schemas.allowed import BACKEND_NAMESPACE
 from schemas.settings.backend import Backend
 
 HTTP_PORT: Final = 4040
+DEVSTORE: Final = "devstore"
 DOORS: Final = (DISTRIBUTOR, QUERY_FRONTEND, TENANT_SETTINGS)  # the roles that the gateway reaches, and nobody else
 
 
@@ -27,10 +28,13 @@ class BackendUrls:
 
 def doors(backend: Backend) -> list[str]:
     """Names of the programs behind these addresses."""
-    return [account(role) for role in DOORS] if backend.architecture == "microservices" else [PROCESS]
+    if backend.architecture == "microservices":
+        return [account(role) for role in DOORS]
+    return [DEVSTORE if backend.architecture == "devstore" else PROCESS]
 
 
 def backend_urls(backend: Backend) -> BackendUrls:
     """The addresses of one environment."""
-    names = doors(backend) if backend.architecture == "microservices" else [PROCESS] * len(DOORS)
+    names = doors(backend)
+    names = names if len(names) > 1 else names * len(DOORS)
     return BackendUrls(*(f"{tls.scheme(backend)}://{name}.{BACKEND_NAMESPACE}.svc:{HTTP_PORT}" for name in names))

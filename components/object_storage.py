@@ -46,13 +46,11 @@ class ObjectStorage(Component):
             spec=specs.door(selector, "s3", S3_PORT),
             opts=self.options(),
         )
+        reads = [] if backend.architecture == "devstore" else [network.app(BACKEND_NAMESPACE, "pyroscope")]
         NetworkPolicy(
             f"{BACKEND_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, BACKEND_NAMESPACE),
-            spec=network.around(
-                selector,
-                ingress=[network.from_(network.app(BACKEND_NAMESPACE, "pyroscope"), S3_PORT)],
-            ),
+            spec=network.around(selector, ingress=[network.from_(peer, S3_PORT) for peer in reads]),
             opts=self.options(),
         )
         StatefulSet(

@@ -7,9 +7,11 @@ from pulumi_kubernetes import Provider
 
 from components.agent_guard import AgentGuard, AgentGuardArgs
 from components.alert_rules import AlertRules, AlertRulesArgs
+from components.backend_urls import doors
 from components.ci_gate import CiGate, CiGateArgs
 from components.cost_report import CostReport, CostReportArgs
 from components.demo import Demo, DemoArgs
+from components.devstore import DevStore, DevStoreArgs
 from components.downsample import Downsample, DownsampleArgs
 from components.drift import APP as DRIFT
 from components.drift import Drift, DriftArgs
@@ -73,7 +75,7 @@ class Platform(pulumi.ComponentResource):
             # Not after the namespace: it goes only with the claims in it, so `destroy` would wait for itself.
             StaticVolumes(
                 "static-volumes",
-                StaticVolumesArgs(settings.backend.volumes),
+                StaticVolumesArgs(settings.backend.volumes, doors(settings.backend)[0]),
                 pulumi.ResourceOptions(parent=self, provider=provider),
             )
         if settings.backend.object_storage.kind == "seaweedfs":
@@ -87,7 +89,12 @@ class Platform(pulumi.ComponentResource):
         if settings.backend.tls and settings.backend.tls.issuer:
             issuer = CertificatesArgs(settings.backend.tls.issuer)
             Certificates("certificates", issuer, inside(BACKEND_NAMESPACE, foundation.namespaces[ACCESS_NAMESPACE]))
-        backend = Pyroscope("pyroscope", PyroscopeArgs(settings, catalog, images), inside(BACKEND_NAMESPACE, *cloud))
+        backend: DevStore | Pyroscope
+        if settings.backend.architecture == "devstore":
+            backend = DevStore("devstore", DevStoreArgs(settings, catalog, images), inside(BACKEND_NAMESPACE))
+        else:
+            store = PyroscopeArgs(settings, catalog, images)
+            backend = Pyroscope("pyroscope", store, inside(BACKEND_NAMESPACE, *cloud))
         Downsample("downsample", DownsampleArgs(catalog, images), inside(SYSTEM_NAMESPACE))
         gate = CiGate("ci-gate", CiGateArgs(settings, catalog), inside(ACCESS_NAMESPACE))
         gateway = Gateway(

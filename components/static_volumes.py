@@ -16,9 +16,10 @@ BLOCKS_CLAIM: Final = "blocks"
 
 @dataclass(frozen=True)
 class StaticVolumesArgs:
-    """Sizes and the node's folder; ``host_path`` must be set."""
+    """Sizes and the node's folder, which must be set, and who holds the first claim: Pyroscope or devstore."""
 
     volumes: Volumes
+    backend: str
 
 
 class StaticVolumes(Component):
@@ -30,7 +31,7 @@ class StaticVolumes(Component):
 
     def __init__(self, name: str, args: StaticVolumesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("backend", "StaticVolumes", name, opts)
-        self._volume(args.volumes, METASTORE_CLAIM, "pyroscope", args.volumes.metastore)
+        self._volume(args.volumes, METASTORE_CLAIM, args.backend, args.volumes.metastore)
         if args.volumes.blocks:
             self._volume(args.volumes, BLOCKS_CLAIM, "object-storage", args.volumes.blocks)
         self.register_outputs({})

@@ -18,6 +18,7 @@ NAMES: Final = (
     "inject-java",
     "inject-node",
     "inject-python",
+    "devstore",
     "pyroscope",
     "egress-proxy",
     "grafana",

@@ -35,6 +35,12 @@ def settings(root: Path, stack: str) -> Settings:
             f"Stack {stack} is environment {loaded.settings.environment}; `local up` is for environment local.",
             f"use `pulumi up -s {stack}`, which applies cloud resources too and keeps state",
         )
+    if os.environ.get("FLAMEPLANE_PYROSCOPE") and loaded.settings.backend.architecture == "devstore":
+        raise Problem(
+            "LOC012",
+            f"FLAMEPLANE_PYROSCOPE names a Pyroscope, and stacks/Pulumi.{stack}.yaml declares devstore.",
+            "set flameplane:backend.architecture to `process` there, or unset FLAMEPLANE_PYROSCOPE",
+        )
     return loaded.settings
 
 

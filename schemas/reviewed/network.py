@@ -30,6 +30,7 @@ PROXY: Final = f"{SYSTEM_NAMESPACE}/{EGRESS_PROXY}"
 DOWNSAMPLE, DRIFT, COST = (f"{SYSTEM_NAMESPACE}/flameplane-{job}" for job in ("downsample", "drift", "cost-report"))
 JOBS: Final = (DOWNSAMPLE, DRIFT, COST)
 PYROSCOPE: Final = f"{BACKEND_NAMESPACE}/pyroscope"
+DEVSTORE: Final = f"{BACKEND_NAMESPACE}/devstore"
 STORAGE: Final = f"{BACKEND_NAMESPACE}/object-storage"
 DNS: Final = "kube-system/k8s-app=kube-dns"
 INTERNET: Final = f"0.0.0.0/0 but {','.join(sorted(PRIVATE_RANGES))}"
@@ -58,7 +59,17 @@ CALLS: Final = (
 ROLES: Final = (*DOORS, "segment-writer", "metastore", "compaction-worker", "query-backend")
 
 # All programs that an environment can have; each runs under its own name, as a service account of that name.
-PROGRAMS: Final = (AGENT, GATEWAY, GRAFANA, PROXY, *JOBS, STORAGE, PYROSCOPE, *(f"{PYROSCOPE}-{r}" for r in ROLES))
+PROGRAMS: Final = (
+    AGENT,
+    GATEWAY,
+    GRAFANA,
+    PROXY,
+    *JOBS,
+    STORAGE,
+    DEVSTORE,
+    PYROSCOPE,
+    *(f"{PYROSCOPE}-{r}" for r in ROLES),
+)
 
 # Labels by which pods are let through beside their own name; nobody else may carry them.
 CLIENT_LABEL: Final = "flameplane.dev/gateway-client"
@@ -120,7 +131,12 @@ def programs(settings: Mapping[str, Any]) -> list[str]:
 
 def parts(settings: Mapping[str, Any]) -> list[str]:
     """The backend's programs."""
-    return [f"{PYROSCOPE}-{role}" for role in ROLES] if apart(settings) else [PYROSCOPE]
+    return [f"{PYROSCOPE}-{role}" for role in ROLES] if apart(settings) else [whole(settings)]
+
+
+def whole(settings: Mapping[str, Any]) -> str:
+    """The backend that is one program."""
+    return DEVSTORE if said(settings, "backend.architecture") == "devstore" else PYROSCOPE
 
 
 def own_grafana(settings: Mapping[str, Any]) -> bool:
@@ -132,7 +148,7 @@ def anywhere() -> set[Edge]:
     """What may be open between programs of the platform in some environment: for where the settings are not known."""
     found: set[Edge] = set()
     urls = dict.fromkeys(("tracesUrl", "prometheusUrl"), "http://server.elsewhere.svc:80")
-    for architecture in ("process", "microservices"):
+    for architecture in ("devstore", "process", "microservices"):
         for grafana in ({"mode": "own"}, {"mode": "existing", "namespace": SYSTEM_NAMESPACE}):
             settings = {
                 "backend": {"architecture": architecture},
@@ -257,11 +273,14 @@ def _proxy(settings: Mapping[str, Any]) -> Iterator[Edge]:
 
 
 def _backend(settings: Mapping[str, Any]) -> Iterator[Edge]:
-    called = [f"{PYROSCOPE}-{role}" for role in DOORS] if apart(settings) else [PYROSCOPE]
+    called = [f"{PYROSCOPE}-{role}" for role in DOORS] if apart(settings) else parts(settings)
     for door in called:
         yield from _out(GATEWAY, door, HTTP)
         yield from _in(door, GATEWAY, HTTP)
     for part in parts(settings):
+        if part == DEVSTORE:  # /metrics has a port of its own, and profiles lie on its disk
+            yield from _in(part, f"{_prometheus(settings)}/*", METRICS)
+            continue
         yield from _in(part, f"{_prometheus(settings)}/prometheus", ADMIN)
         yield from _storage(settings, part)
     if apart(settings):

@@ -1,4 +1,5 @@
-"""What runs in the backend's namespace: Pyroscope, in parts or as one process, and the store of environment local."""
+"""What runs in the backend's namespace: Pyroscope, in parts or as one process, or what stands in for it in environment
+local, and the object storage there."""
 
 from typing import Any, Final
 
@@ -38,7 +39,8 @@ MOST: Final = 500  # replicas: a platform that needs more wants a look first
 def backend(settings: Settings, services: int) -> dict[str, Workload]:
     """By name."""
     store = settings.backend
-    found = _parts(store) if store.architecture == "microservices" else {"pyroscope": _process(store)}
+    whole = {"devstore": lambda: {"devstore": _devstore(store)}, "process": lambda: {"pyroscope": _process(store)}}
+    found = whole.get(store.architecture, lambda: _parts(store))()
     if store.object_storage.kind == "seaweedfs":
         found["object-storage"] = _storage(store)
     return found
@@ -166,6 +168,25 @@ def _process(backend: Backend) -> Workload:
     spec = {"replicas": 1, "serviceName": "pyroscope-headless", **CLAIMS_STAY, "volumeClaimTemplates": [claim]}
     placed = {"terminationGracePeriodSeconds": 120}
     return Workload("StatefulSet", PYROSCOPE, {"pyroscope": program}, spec, placed, budget=False)
+
+
+def _devstore(backend: Backend) -> Workload:
+    program = Program(
+        image="devstore",
+        arguments=(
+            *("--listen=:4040", "--metrics=:4041", "--data=/data"),
+            "--overrides=/etc/devstore/overrides.yaml",
+        ),
+        size=("100m", "128Mi", "1", "512Mi"),
+        ports={"http": 4040, "metrics": 4041},
+        mounts={"overrides": "/etc/devstore", "metastore": "/data"},
+        ready=probe("/ready", "metrics"),
+        alive=probe("/healthz", "metrics", 30),
+    )
+    claim = _claim("metastore", backend, backend.volumes.metastore)
+    spec = {"replicas": 1, "serviceName": "devstore", **CLAIMS_STAY, "volumeClaimTemplates": [claim]}
+    placed = {"terminationGracePeriodSeconds": 60}
+    return Workload("StatefulSet", user(65532, volumes=True), {"devstore": program}, spec, placed, budget=False)
 
 
 def _configuration(backend: Backend) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from schemas.allowed import AGENT_NAMESPACE, EGRESS_PROXY
 from schemas.reviewed.network import (
     APP,
+    DEVSTORE,
     DOORS,
     GATEWAY,
     GOSSIP,
@@ -24,6 +25,7 @@ from schemas.reviewed.network import (
     apart,
     own_grafana,
     said,
+    whole,
 )
 
 
@@ -45,6 +47,7 @@ SERVICES: Final = {
     PROXY: Door((APP, EGRESS_PROXY), ((PROXY_PORT, "proxy"),)),
     f"{AGENT_NAMESPACE}/node-receiver": Door((APP, "flameplane-node"), ((HTTP, "http"),), local=True),
     STORAGE: Door((APP, "object-storage"), ((STORAGE_PORT, "s3"),)),
+    DEVSTORE: Door((APP, "devstore"), ((HTTP, "http"),)),
     PYROSCOPE: Door((APP, "pyroscope"), ((HTTP, "http"),)),
     f"{PYROSCOPE}-headless": Door((APP, "pyroscope"), ((HTTP, "http"),), headless=True, unready=True),
     **{f"{PYROSCOPE}-{role}": Door((APP, f"pyroscope-{role}"), ((HTTP, "http"),)) for role in DOORS},
@@ -66,7 +69,7 @@ def services(settings: Mapping[str, Any]) -> list[str]:
     found += [PROXY] if said(settings, "regression.egressHosts") else []
     found += [STORAGE] if said(settings, "backend.objectStorage.kind") == "seaweedfs" else []
     if not apart(settings):
-        return [*found, PYROSCOPE, f"{PYROSCOPE}-headless"]
+        return [*found, DEVSTORE] if whole(settings) == DEVSTORE else [*found, PYROSCOPE, f"{PYROSCOPE}-headless"]
     return [
         *found,
         *(name for name in SERVICES if name.startswith(f"{PYROSCOPE}-") and name != f"{PYROSCOPE}-headless"),

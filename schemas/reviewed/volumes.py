@@ -8,7 +8,19 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.allowed import AGENT_HOST_PATHS
-from schemas.reviewed.network import AGENT, GATEWAY, GRAFANA, JOBS, PROXY, STORAGE, apart, own_grafana, parts, said
+from schemas.reviewed.network import (
+    AGENT,
+    DEVSTORE,
+    GATEWAY,
+    GRAFANA,
+    JOBS,
+    PROXY,
+    STORAGE,
+    apart,
+    own_grafana,
+    parts,
+    said,
+)
 
 Volumes = dict[str, str]
 EMPTY: Final = "emptyDir"
@@ -57,6 +69,8 @@ def _storage(settings: Mapping[str, Any], key: str) -> str:
 
 
 def _backend(settings: Mapping[str, Any], part: str) -> Volumes:
+    if part == DEVSTORE:
+        return {"overrides": "configMap pyroscope-overrides"}
     scratch = not apart(settings) or part.endswith("-compaction-worker")
     return {
         "config": "configMap pyroscope-config",

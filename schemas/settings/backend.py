@@ -97,9 +97,10 @@ class Tls(Model):
 class Backend(Model):
     """Where profiles are kept."""
 
-    architecture: Literal["process", "microservices"] = Field(
+    architecture: Literal["devstore", "process", "microservices"] = Field(
         default="process",
-        description="`process`: one pod, for small and trial environments. `microservices`: highly available.",
+        description="`microservices`: Pyroscope, highly available. `process`: Pyroscope in one pod, for small and "
+        "trial environments. `devstore`: a small backend of our own for environment local, built here.",
         examples=["microservices"],
     )
     object_storage: ObjectStorage = Field(description="Where blocks are stored.")
@@ -123,6 +124,10 @@ def conflicts(environment: str, backend: Backend) -> list[Conflict]:
     if environment != "local" and backend.tls is None:
         message = "outside environment local the gateway reaches the backend by mTLS: tls"
         found.append(Conflict("067", ("backend", "tls"), message))
+    if environment != "local" and backend.architecture == "devstore":
+        message = f"devstore is for one machine: {environment} needs Pyroscope"
+        valid = ("process", "microservices") if environment == "dev" else ("microservices",)
+        found.append(Conflict("079", ("backend", "architecture"), message, valid))
     if environment == "local" and backend.architecture == "microservices":  # elsewhere what is wrong is told: 064, 079
         at = ("backend", "architecture")
         if backend.object_storage.kind != "s3":

@@ -160,7 +160,7 @@ def _outside_local(settings: "Settings") -> Iterator[Conflict]:
 def _relied_on(settings: "Settings") -> Iterator[Conflict]:
     """staging and prod: nothing that stops when one pod does, and alerts that reach somebody."""
     name, backend = settings.environment, settings.backend
-    if backend.architecture != "microservices":
+    if backend.architecture == "process":
         message = f"{name} needs a backend that survives a node: one process does not"
         yield Conflict("079", ("backend", "architecture"), message, ("microservices",), _NAME)
     if settings.access.replicas < MIN_REPLICAS:

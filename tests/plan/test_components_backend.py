@@ -5,14 +5,19 @@ from typing import Any
 
 import pytest
 import yaml
-from variants import Objects, Project, named
+from variants import WITH_PYROSCOPE, Objects, Project, named
 
-from flameplane.plan import manifest, record
+from flameplane.plan import evaluate, manifest, record
 
 
 @pytest.fixture(scope="module")
-def local(root: Path) -> Objects:
-    return named([m for r in record(root, "local").resources if (m := manifest(r))])
+def local(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Objects:
+    """Environment local of whoever has a Pyroscope."""
+    return with_pyroscope(root, tmp_path_factory.mktemp("local")).objects("local")
+
+
+def with_pyroscope(root: Path, folder: Path) -> Project:
+    return Project(root, folder, locked=False).set(*WITH_PYROSCOPE)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +73,7 @@ def test_a_large_team_gets_a_larger_rate(root: Path, tmp_path: Path) -> None:
 
 def test_only_pyroscopes_own_config_restarts_it(root: Path, tmp_path: Path, local: Objects) -> None:
     """Overrides are read again while it runs; config.yaml is not, so its hash is part of the pod."""
-    project = Project(root, tmp_path, locked=False)
+    project = with_pyroscope(root, tmp_path)
     project.edit(project.folder / "services/payments/_team.yaml", lambda d: d["spec"]["retention"].update(fineDays=31))
     key = "StatefulSet flameplane-backend/pyroscope"
     assert overrides(project.objects("local")) != overrides(local)
@@ -96,3 +101,39 @@ def test_prod_waits_for_no_static_volume(local: Objects, prod: Objects) -> None:
         "PersistentVolume flameplane-metastore",
     }
     assert not [k for k in prod if k.startswith("PersistentVolume ")]
+
+
+def test_local_runs_devstore_with_the_limits_of_pyroscope(root: Path, local: Objects) -> None:
+    here = named([m for r in record(root, "local").resources if (m := manifest(r))])
+    assert "StatefulSet flameplane-backend/pyroscope" not in here
+    assert "StatefulSet flameplane-backend/devstore" not in local
+    assert overrides(here) == overrides(local)
+    (container,) = pod(here, "StatefulSet flameplane-backend/devstore")["spec"]["containers"]
+    assert container["image"] == "localhost/flameplane/devstore:local"
+    mounted = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
+    assert f"--overrides={mounted['overrides']}/overrides.yaml" in container["args"]
+    gateway = yaml.safe_load(here["ConfigMap flameplane-access/gateway"]["data"]["gateway.yaml"])
+    assert set(gateway["backend"].values()) == {"http://devstore.flameplane-backend.svc:4040"}
+    claimed = here["PersistentVolume flameplane-metastore"]["spec"]["claimRef"]["name"]
+    (claim,) = here["StatefulSet flameplane-backend/devstore"]["spec"]["volumeClaimTemplates"]
+    assert claimed == f"{claim['metadata']['name']}-devstore-0"
+
+
+def test_nobody_reaches_the_object_storage_that_devstore_leaves_alone(root: Path, local: Objects) -> None:
+    here = named([m for r in record(root, "local").resources if (m := manifest(r))])
+    key = "NetworkPolicy flameplane-backend/object-storage"
+    assert not here[key]["spec"].get("ingress")
+    assert len(local[key]["spec"]["ingress"]) == 1
+    assert not [
+        rule
+        for rule in here["NetworkPolicy flameplane-backend/devstore"]["spec"].get("egress") or ()
+        if {"port": 53, "protocol": "UDP"} not in rule["ports"]
+    ]
+
+
+@pytest.mark.parametrize("backend", ["devstore", "process"])
+def test_the_pack_lets_both_backends_of_local_pass(root: Path, tmp_path: Path, backend: str) -> None:
+    project = Project(root, tmp_path, locked=False)
+    project.set("local", "architecture: devstore", f"architecture: {backend}")
+    found = evaluate(record(project.folder, "local"), root)
+    assert [f for f in found if f.severity == "error"] == []

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from variants import Project
+from variants import WITH_PYROSCOPE, Project
 
 from flameplane.plan import ProgramFailed, Recording, Resource, manifest, record
 
@@ -79,10 +79,12 @@ def test_the_kubeconfig_of_local_up_comes_first(root: Path, monkeypatch: pytest.
     assert provider.inputs["kubeconfig"] == "/some/kubeconfig"
 
 
-def test_pyroscope_runs_locally_where_its_binary_is_given(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pyroscope_runs_locally_where_its_binary_is_given(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FLAMEPLANE_PYROSCOPE", "pyroscope")
-    bodies = [m for r in record(root, "local").resources if (m := manifest(r))]
-    (pyroscope,) = [m for m in bodies if m["kind"] == "StatefulSet" and m["metadata"]["name"] == "pyroscope"]
+    objects = Project(root, tmp_path, locked=False).set(*WITH_PYROSCOPE).objects("local")
+    pyroscope = objects["StatefulSet flameplane-backend/pyroscope"]
     (container,) = pyroscope["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "localhost/flameplane/pyroscope:local"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from variants import Objects, Project, named
+from variants import WITH_PYROSCOPE, Objects, Project, named
 
 from components.pyroscope_identities import PROCESS_ACCOUNT, STORAGE_ACCOUNTS
 from components.pyroscope_limits import _KEPT
@@ -190,8 +190,8 @@ def test_the_gateways_certificate_is_good_for_calling_only(prod: Objects) -> Non
     assert "server auth" not in usages
 
 
-def test_one_process_keeps_gossip_raft_and_grpc_on_loopback(dev: Objects, root: Path) -> None:
-    local = named([m for r in record(root, "local").resources if (m := manifest(r))])
+def test_one_process_keeps_gossip_raft_and_grpc_on_loopback(dev: Objects, root: Path, tmp_path: Path) -> None:
+    local = Project(root, tmp_path, locked=False).set(*WITH_PYROSCOPE).objects("local")
     for objects in (dev, local):
         process = config(objects)
         assert process["server"]["grpc_listen_address"] == "127.0.0.1"
@@ -292,12 +292,13 @@ def test_each_tenant_has_the_list_of_labels(prod: Objects) -> None:
         assert actions == ["labeldrop", "labelkeep"], name
 
 
-def test_every_key_of_the_configuration_is_reviewed(root: Path) -> None:
+def test_every_key_of_the_configuration_is_reviewed(root: Path, tmp_path: Path) -> None:
     """docs/backend.md has a row for every key that any environment renders, and none for a key that none renders."""
     rendered: set[str] = set()
     limits: set[str] = set()
+    project = Project(root, tmp_path, locked=False).set(*WITH_PYROSCOPE)
     for stack in ("local", "dev", "staging", "prod"):
-        objects = named([m for r in record(root, stack).resources if (m := manifest(r))])
+        objects = project.objects(stack)
         rendered |= set(_leaves(config(objects)))
         data = objects[f"ConfigMap {SPACE}/pyroscope-overrides"]["data"]["overrides.yaml"]
         limits |= {key for tenant in yaml.safe_load(data)["overrides"].values() for key in tenant}

@@ -15,6 +15,9 @@ Objects = dict[str, dict[str, Any]]  # "Kind namespace/name" -> manifest
 LINKED = ("components", "flameplane", "schemas", "stacks", "Pulumi.yaml")
 
 
+WITH_PYROSCOPE = ("local", "architecture: devstore", "architecture: process")  # for `Project.set`
+
+
 class Project:
     """A copy of the project whose services/ may be edited. With ``locked``, every image has a (made-up) digest."""
 
@@ -33,6 +36,19 @@ class Project:
     def service(self, team: str, name: str) -> Path:
         """The file of a service."""
         return self.folder / "services" / team / name / "service.yaml"
+
+    def set(self, stack: str, old: str, new: str) -> "Project":
+        """Change the text of a settings file; `self`."""
+        folder = self.folder / "stacks"
+        if folder.is_symlink():
+            original = folder.resolve()
+            folder.unlink()
+            shutil.copytree(original, folder)
+        file = folder / f"Pulumi.{stack}.yaml"
+        text = file.read_text()
+        assert text.count(old) == 1, old
+        file.write_text(text.replace(old, new))
+        return self
 
     def edit(self, file: Path, change: Callable[[Any], None]) -> None:
         """Change a YAML file in place."""

@@ -13,6 +13,8 @@ from schemas.allowed import ACCESS_NAMESPACE, BACKEND_NAMESPACE
 APP = "app.kubernetes.io/name"
 GATEWAY = f"{ACCESS_NAMESPACE}/gateway"
 PROCESS, STORAGE = f"{BACKEND_NAMESPACE}/pyroscope", f"{BACKEND_NAMESPACE}/object-storage"
+DEVSTORE = f"{BACKEND_NAMESPACE}/devstore"
+STARTED = ["--listen=:4040", "--metrics=:4041", "--data=/data", "--overrides=/etc/devstore/overrides.yaml"]
 DOORS = ("distributor", "query-frontend", "tenant-settings")
 RING = ("distributor", "segment-writer", "query-frontend")  # these gossip
 # Who calls whom by gRPC.
@@ -42,12 +44,17 @@ def _part(role: str) -> str:
 
 def parts(stack: Stack) -> list[str]:
     """The backend's programs, as ``namespace/app``."""
-    return [_part(role) for role in ROLES] if apart(stack) else [PROCESS]
+    return [_part(role) for role in ROLES] if apart(stack) else [whole(stack)]
+
+
+def whole(stack: Stack) -> str:
+    """The backend that is one program."""
+    return DEVSTORE if stack.settings.backend.architecture == "devstore" else PROCESS
 
 
 def doors(stack: Stack) -> list[str]:
     """Those that the gateway calls."""
-    return [_part(role) for role in DOORS] if apart(stack) else [PROCESS]
+    return [_part(role) for role in DOORS] if apart(stack) else [whole(stack)]
 
 
 def flows(stack: Stack) -> Iterator[str]:
@@ -55,7 +62,7 @@ def flows(stack: Stack) -> Iterator[str]:
     prometheus = stack.settings.alerts.prometheus_namespace
     for part in parts(stack):
         yield f"{part} isolated both ways"
-        yield f"{part} <- {prometheus}/prometheus TCP/4042"
+        yield f"{part} <- {prometheus}/{'* TCP/4041' if part == DEVSTORE else 'prometheus TCP/4042'}"
     for door in doors(stack):
         yield f"{GATEWAY} -> {door} TCP/4040"
         yield f"{door} <- {GATEWAY} TCP/4040"
@@ -70,7 +77,9 @@ def flows(stack: Stack) -> Iterator[str]:
 
 def _storage(stack: Stack) -> Iterator[str]:
     storage = stack.settings.backend.object_storage
-    for part in parts(stack):
+    if storage.kind == "seaweedfs":
+        yield f"{STORAGE} isolated both ways"
+    for part in (p for p in parts(stack) if p != DEVSTORE):  # which has a disk of its own
         if storage.kind == "s3":
             yield f"{part} -> {storage.egress} TCP/443"
             if storage.credentials_secret is None:  # EKS Pod Identity hands out credentials there
@@ -78,11 +87,12 @@ def _storage(stack: Stack) -> Iterator[str]:
         else:
             yield f"{part} -> {STORAGE} TCP/8333"
             yield f"{STORAGE} <- {part} TCP/8333"
-            yield f"{STORAGE} isolated both ways"
 
 
 def services(stack: Stack) -> dict[str, tuple[dict[str, str], list[str]]]:
     """Service -> selector and the container ports it leads to; the admin port is behind none."""
+    if whole(stack) == DEVSTORE:
+        return {DEVSTORE: ({APP: "devstore"}, ["http"])}
     if not apart(stack):
         return {service: ({APP: "pyroscope"}, ["http"]) for service in (PROCESS, f"{PROCESS}-headless")}
     found = {_part(role): ({APP: f"pyroscope-{role}"}, ["http"]) for role in DOORS}
@@ -100,7 +110,7 @@ def backend_is_started_as_listed(stack: Stack) -> Iterator[str]:
     for called, manifest in found.items():
         role = called.removeprefix("pyroscope").removeprefix("-")
         closed = ["-server.http-listen-address=127.0.0.1"] if role and role not in DOORS else []
-        expected = [*FLAGS, *([f"-target={role}"] if role else []), *closed]
+        expected = STARTED if called == "devstore" else [*FLAGS, *([f"-target={role}"] if role else []), *closed]
         for container in containers(manifest):
             if list(items(container.body.get("args"))) != expected:
                 yield f"{label(manifest)} is started with {list(items(container.body.get('args')))}"
@@ -124,6 +134,8 @@ def metastores_are_three_and_apart(stack: Stack) -> Iterator[str]:
 
 def backend_asks_for_certificates(stack: Stack) -> Iterator[str]:
     """HTTP from the gateway and gRPC between parts: both sides show a certificate of the platform's CA."""
+    if whole(stack) == DEVSTORE:  # environment local alone: one machine, no certificates
+        return
     (config,) = [documents(m) for m in stack.named("ConfigMap", BACKEND_NAMESPACE, "pyroscope-config")] or [{}]
     config = config.get("config.yaml") or {}
     server, tls = config.get("server") or {}, stack.settings.backend.tls

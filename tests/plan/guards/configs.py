@@ -124,7 +124,8 @@ def _backend(stack: Stack) -> dict[str, Any]:
     backend = stack.settings.backend
     apart = backend.architecture == "microservices"
     roles = {"write": "distributor", "read": "query-frontend", "settings": "tenant-settings"}
-    names = {call: f"pyroscope-{role}" if apart else "pyroscope" for call, role in roles.items()}
+    whole = "devstore" if backend.architecture == "devstore" else "pyroscope"
+    names = {call: f"pyroscope-{role}" if apart else whole for call, role in roles.items()}
     scheme = "https" if backend.tls else "http"
     found: dict[str, Any] = {call: f"{scheme}://{name}.{BACKEND_NAMESPACE}.svc:4040" for call, name in names.items()}
     if backend.tls:
