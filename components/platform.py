@@ -21,6 +21,7 @@ from components.gateway import Gateway, GatewayArgs
 from components.grafana import Grafana, GrafanaArgs
 from components.grafana_server import GrafanaServer, GrafanaServerArgs
 from components.language_agents import LanguageAgents, LanguageAgentsArgs
+from components.network_probe import NetworkProbe, NetworkProbeArgs
 from components.node_agent import NodeAgent, NodeAgentArgs
 from components.object_storage import ObjectStorage, ObjectStorageArgs
 from components.platform_guard import PlatformGuard
@@ -71,6 +72,7 @@ class Platform(pulumi.ComponentResource):
             after = [foundation.namespaces[namespace], *others]
             return pulumi.ResourceOptions(parent=self, provider=provider, depends_on=after)
 
+        NetworkProbe("network-probe", NetworkProbeArgs(settings, images), inside(SYSTEM_NAMESPACE))
         if settings.backend.volumes.host_path:
             # Not after the namespace: it goes only with the claims in it, so `destroy` would wait for itself.
             StaticVolumes(

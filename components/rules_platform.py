@@ -90,6 +90,21 @@ def access() -> Iterator[Rule]:
         "admission policy {{ $labels.policy }} refused something: an attempt to get past the gateway, or a mistake",
     )
     yield alert(
+        "FlameplaneNetworkOpen",
+        "min by (direction) (flameplane_network_policies_enforced) == 0",
+        "5m",
+        ("critical", "access"),
+        "the cluster does not enforce NetworkPolicies ({{ $labels.direction }}): any pod may try to reach the backend",
+    )
+    yield alert(
+        "FlameplaneNetworkUnknown",
+        "time() - max(flameplane_network_probe_last_verdict_timestamp_seconds) > 900 "
+        "or absent(flameplane_network_probe_last_verdict_timestamp_seconds)",
+        "15m",
+        ("warning", "access"),
+        "nobody knows whether the cluster enforces NetworkPolicies",
+    )
+    yield alert(
         "FlameplaneBackendCertificate",
         "min(flameplane_gateway_backend_certificate_expiry_timestamp_seconds) - time() < 7 * 86400",
         "1h",

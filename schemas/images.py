@@ -14,6 +14,7 @@ NAMES: Final = (
     "agent",
     "receiver",
     "gateway",
+    "network-probe",
     "jobs",
     "inject-java",
     "inject-node",

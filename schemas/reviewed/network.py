@@ -28,6 +28,7 @@ GATEWAY: Final = f"{ACCESS_NAMESPACE}/gateway"
 GRAFANA: Final = f"{ACCESS_NAMESPACE}/grafana"
 PROXY: Final = f"{SYSTEM_NAMESPACE}/{EGRESS_PROXY}"
 DOWNSAMPLE, DRIFT, COST = (f"{SYSTEM_NAMESPACE}/flameplane-{job}" for job in ("downsample", "drift", "cost-report"))
+PROBE: Final = f"{SYSTEM_NAMESPACE}/network-probe"
 JOBS: Final = (DOWNSAMPLE, DRIFT, COST)
 PYROSCOPE: Final = f"{BACKEND_NAMESPACE}/pyroscope"
 DEVSTORE: Final = f"{BACKEND_NAMESPACE}/devstore"
@@ -41,6 +42,8 @@ RECEIVER_METRICS: Final = 4042
 ADMIN: Final = 4042  # Pyroscope's: /metrics beside /ops, so it is for Prometheus' own pods alone
 GRPC, RAFT, GOSSIP = 9095, 9099, 7946
 GRAFANA_PORT, PROXY_PORT, STORAGE_PORT = 3000, 3128, 8333
+# What the probe's pods try on each other: open both ways, closed on the way in, closed on the way out.
+PROBE_OPEN, PROBE_NO_INGRESS, PROBE_NO_EGRESS = 8090, 8091, 8092
 APP: Final = "app.kubernetes.io/name"
 
 # Roles of Pyroscope's microservices: those that the gateway calls, those that keep the ring, and who calls whom by gRPC
@@ -64,6 +67,7 @@ PROGRAMS: Final = (
     GATEWAY,
     GRAFANA,
     PROXY,
+    PROBE,
     *JOBS,
     STORAGE,
     DEVSTORE,
@@ -118,12 +122,13 @@ def edges(settings: Mapping[str, Any], scrapes: Iterable[Scrape], senders: Itera
     yield from _gateway(settings)
     yield from _grafana(settings)
     yield from _proxy(settings)
+    yield from _probe(settings)
     yield from _backend(settings)
 
 
 def programs(settings: Mapping[str, Any]) -> list[str]:
     """Every program of an environment."""
-    found = [AGENT, GATEWAY, *JOBS, *parts(settings)]
+    found = [AGENT, GATEWAY, PROBE, *JOBS, *parts(settings)]
     found += [GRAFANA] if own_grafana(settings) else []
     found += [PROXY] if said(settings, "regression.egressHosts") else []
     return found + ([STORAGE] if said(settings, "backend.objectStorage.kind") == "seaweedfs" else [])
@@ -270,6 +275,13 @@ def _proxy(settings: Mapping[str, Any]) -> Iterator[Edge]:
     yield from _out(PROXY, INTERNET, INTERNET_PORT)
     if hosts := said(settings, "regression.egress"):
         yield from _out(PROXY, hosts, INTERNET_PORT)
+
+
+def _probe(settings: Mapping[str, Any]) -> Iterator[Edge]:
+    """Open on one side only: who gets through has shown that nobody closes the other."""
+    yield from _out(PROBE, PROBE, PROBE_OPEN, PROBE_NO_INGRESS)
+    yield from _in(PROBE, PROBE, PROBE_OPEN, PROBE_NO_EGRESS)
+    yield from _in(PROBE, f"{_prometheus(settings)}/*", METRICS)
 
 
 def _backend(settings: Mapping[str, Any]) -> Iterator[Edge]:

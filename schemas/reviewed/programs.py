@@ -27,6 +27,7 @@ from schemas.reviewed.program_forms import (
 )
 from schemas.reviewed.programs_backend import backend
 from schemas.settings import Settings
+from schemas.settings.environments import RELIED_ON
 
 GATEWAY_URL: Final = f"http://gateway.{ACCESS_NAMESPACE}.svc:4040"
 TOKEN: Final = "/var/run/secrets/flameplane"  # noqa: S105  a folder
@@ -42,6 +43,7 @@ def workloads(settings: Settings, teams: tuple[str, ...], services: int) -> dict
         found[(ACCESS_NAMESPACE, "grafana")] = _grafana(settings.correlation.grafana)
     if settings.regression.egress_hosts:
         found[(SYSTEM_NAMESPACE, "egress-proxy")] = _EGRESS_PROXY
+    found[(SYSTEM_NAMESPACE, "network-probe")] = _network_probe(settings)
     found |= {(SYSTEM_NAMESPACE, f"flameplane-{job.name}"): _job(job, settings, teams) for job in JOBS}
     return found | {(BACKEND_NAMESPACE, name): w for name, w in backend(settings, services).items()}
 
@@ -179,6 +181,31 @@ _EGRESS_PROXY: Final = Workload(
     {"replicas": 2, "strategy": rolling()},
     {"terminationGracePeriodSeconds": 30, "topologySpreadConstraints": spread("egress-proxy", HOST)},
 )
+
+
+def _network_probe(settings: Settings) -> Workload:
+    """Where people rely on it, it is ready only on a network that enforces policies."""
+    demand = ("--demand",) if settings.environment in RELIED_ON else ()
+    program = Program(
+        image="network-probe",
+        arguments=(
+            f"--peers=network-probe.{SYSTEM_NAMESPACE}.svc",
+            *("--open=8090", "--ingress-closed=8091", "--egress-closed=8092", "--metrics=:4041"),
+            *demand,
+        ),
+        size=("5m", "16Mi", "100m", "32Mi"),
+        environment={"POD_IP": from_field("status.podIP")},
+        ports={"open": 8090, "metrics": 4041},
+        ready=http("/ready", "metrics"),
+        alive=http("/healthz", "metrics", 30),
+    )
+    return Workload(
+        "Deployment",
+        user(65532),
+        {"network-probe": program},
+        {"replicas": 2, "strategy": rolling()},
+        {"terminationGracePeriodSeconds": 10, "topologySpreadConstraints": spread("network-probe", HOST)},
+    )
 
 
 @dataclass(frozen=True)

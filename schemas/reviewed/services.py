@@ -16,6 +16,8 @@ from schemas.reviewed.network import (
     GRAFANA_PORT,
     GRPC,
     HTTP,
+    PROBE,
+    PROBE_OPEN,
     PROXY,
     PROXY_PORT,
     PYROSCOPE,
@@ -46,6 +48,8 @@ SERVICES: Final = {
     GRAFANA: Door((APP, "grafana"), ((GRAFANA_PORT, "http"),)),
     PROXY: Door((APP, EGRESS_PROXY), ((PROXY_PORT, "proxy"),)),
     f"{AGENT_NAMESPACE}/node-receiver": Door((APP, "flameplane-node"), ((HTTP, "http"),), local=True),
+    # They have to find each other where nobody gets ready.
+    PROBE: Door((APP, "network-probe"), ((PROBE_OPEN, "open"),), headless=True, unready=True),
     STORAGE: Door((APP, "object-storage"), ((STORAGE_PORT, "s3"),)),
     DEVSTORE: Door((APP, "devstore"), ((HTTP, "http"),)),
     PYROSCOPE: Door((APP, "pyroscope"), ((HTTP, "http"),)),
@@ -64,7 +68,7 @@ SERVICES: Final = {
 
 def services(settings: Mapping[str, Any]) -> list[str]:
     """The Services of an environment."""
-    found = [GATEWAY, f"{AGENT_NAMESPACE}/node-receiver"]
+    found = [GATEWAY, PROBE, f"{AGENT_NAMESPACE}/node-receiver"]
     found += [GRAFANA] if own_grafana(settings) else []
     found += [PROXY] if said(settings, "regression.egressHosts") else []
     found += [STORAGE] if said(settings, "backend.objectStorage.kind") == "seaweedfs" else []

@@ -85,10 +85,10 @@ def _others_own(settings: "Settings") -> Iterator[Conflict]:
         ("cloud", "buckets", "audit"): buckets.audit,
         ("cloud", "buckets", "state"): buckets.state,
     }
-    for path, bucket in named.items():
+    for where, bucket in named.items():
         if "." in (bucket or ""):
             message = f"{bucket} has a dot: S3's certificate is for one label before the endpoint, so HTTPS would fail"
-            yield Conflict("025", path, message)
+            yield Conflict("025", where, message)
     own = set(named.values())
     for index, bucket in enumerate(settings.cloud.vpc.s3_endpoint.readable_buckets):
         if bucket in own or _OWN_BUCKET.search(bucket):

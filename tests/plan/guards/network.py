@@ -22,6 +22,7 @@ APP = "app.kubernetes.io/name"
 AGENT, GATEWAY = f"{AGENT_NAMESPACE}/flameplane-node", f"{ACCESS_NAMESPACE}/gateway"
 STORAGE = f"{BACKEND_NAMESPACE}/object-storage"
 GRAFANA, PROXY = f"{ACCESS_NAMESPACE}/grafana", f"{SYSTEM_NAMESPACE}/egress-proxy"
+PROBE = f"{SYSTEM_NAMESPACE}/network-probe"
 # Public addresses: what is private, shared, link-local (the node's credentials), multicast or reserved stays closed.
 INTERNET = (
     "0.0.0.0/0 but 0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.0.0/16,172.16.0.0/12,192.168.0.0/16,"
@@ -34,6 +35,7 @@ SERVICES = {
     GATEWAY: ("gateway", ["http"]),
     STORAGE: ("object-storage", ["s3"]),
     PROXY: ("egress-proxy", ["proxy"]),
+    PROBE: ("network-probe", ["open"]),
     GRAFANA: ("grafana", ["http"]),
 }
 
@@ -52,7 +54,7 @@ def _expected(stack: Stack) -> Iterator[str]:
         yield f"{one}/* isolated both ways"
         yield f"{one}/* -> kube-system/k8s-app=kube-dns UDP/53"
         yield f"{one}/* -> kube-system/k8s-app=kube-dns TCP/53"
-    for app in (AGENT, GATEWAY, DOWNSAMPLE, DRIFT, COST):
+    for app in (AGENT, GATEWAY, DOWNSAMPLE, DRIFT, COST, PROBE):
         yield f"{app} isolated both ways"
     for app in (AGENT, DOWNSAMPLE, DRIFT, COST):
         yield f"{app} -> {GATEWAY} TCP/4040"
@@ -73,6 +75,11 @@ def _expected(stack: Stack) -> Iterator[str]:
     if settings.cloud:
         yield f"{GATEWAY} -> 169.254.170.23/32 TCP/80"
         yield f"{GATEWAY} -> {settings.backend.object_storage.egress} TCP/443"
+    yield f"{PROBE} <- {prometheus}/* TCP/4041"
+    for port in (8090, 8091):  # 8092 it must not call
+        yield f"{PROBE} -> {PROBE} TCP/{port}"
+    for port in (8090, 8092):  # 8091 must not be called
+        yield f"{PROBE} <- {PROBE} TCP/{port}"
     yield from _proxy(stack)
     yield from _grafana(stack)
     yield from backend.flows(stack)

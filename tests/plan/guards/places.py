@@ -91,7 +91,7 @@ def volumes_of_the_node_are_kept(stack: Stack) -> Iterator[str]:
 
 def the_door_stays_open_while_nodes_drain(stack: Stack) -> Iterator[str]:
     """One replica after the other: else profiles, reads and alerts stop during every upgrade of the nodes."""
-    wanted = [(ACCESS_NAMESPACE, "gateway")]
+    wanted = [(ACCESS_NAMESPACE, "gateway"), (SYSTEM_NAMESPACE, "network-probe")]
     if stack.settings.correlation.grafana.mode == "own":
         wanted.append((ACCESS_NAMESPACE, "grafana"))
     if stack.settings.regression.egress_hosts:

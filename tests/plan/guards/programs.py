@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from guards.stack import Guard, Stack
 from policies.objects import WORKLOADS, at, containers, label, namespace, pod, texts
 from policies.rules.images import is_open
-from schemas.allowed import ACCESS_NAMESPACE, NAMESPACES
+from schemas.allowed import ACCESS_NAMESPACE, NAMESPACES, SYSTEM_NAMESPACE
 
 GATEWAY_FLAGS = ("--listen", "--metrics", "--config", "--ci-gate", "--audit")
 # How often the jobs run; each one's alert knows when it is late.
@@ -23,6 +23,15 @@ def the_gateway_audits_and_asks(stack: Stack) -> Iterator[str]:
         given = sorted(flag.partition("=")[0] for flag in texts(container.body.get("args")))
         if given != sorted(GATEWAY_FLAGS) or container.body.get("command"):
             yield f"{label(gateway)} runs with {container.body.get('command') or ''} {given}"
+
+
+def the_probe_demands_an_answer_where_people_rely_on_it(stack: Stack) -> Iterator[str]:
+    """Ready on a network that enforces nothing, it would tell `pulumi up` that all is well."""
+    relied = stack.settings.environment in ("staging", "prod")
+    for probe in stack.named("Deployment", SYSTEM_NAMESPACE, "network-probe"):
+        (container, *_) = containers(probe)
+        if ("--demand" in texts(container.body.get("args"))) != relied:
+            yield f"{label(probe)} runs with {list(texts(container.body.get('args')))}"
 
 
 def programs_are_running(stack: Stack) -> Iterator[str]:
@@ -48,6 +57,7 @@ def pods_learn_of_no_other_service(stack: Stack) -> Iterator[str]:
 
 GUARDS = (
     Guard(the_gateway_audits_and_asks, ("Deployment",)),
+    Guard(the_probe_demands_an_answer_where_people_rely_on_it, ("Deployment",)),
     Guard(programs_are_running, ("Deployment", "StatefulSet")),
     Guard(jobs_run_when_they_should, ("CronJob",)),
     Guard(pods_learn_of_no_other_service, WORKLOADS),
