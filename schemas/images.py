@@ -29,6 +29,8 @@ NAMES: Final = (
     "demo-node",
     "demo-python",
 )
+# Of environment local alone; every other one is also pulled, by digest.
+LOCAL_ONLY: Final = ("devstore", "seaweedfs", "demo-go", "demo-java", "demo-node", "demo-python")
 # A repository's name as registries take it (OCI distribution specification 1.1, "Pulling manifests").
 _PART: Final = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 REPOSITORY: Final = rf"^{_PART}(/{_PART})*$"

@@ -1,4 +1,4 @@
-"""`flameplane images lock`: fill images.lock with digests from the registry of the user's choice."""
+"""`flameplane images`: build the images of our own programs, and fill images.lock with digests from a registry."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flameplane.cli.root import project
-from schemas.images import ImagesLock, read_lock
+from schemas.images import LOCAL_ONLY, ImagesLock, read_lock
 
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # OCI distribution specification
 
@@ -16,8 +16,33 @@ TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # OCI distribution speci
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     images = typer.Typer(no_args_is_help=True, help="The images that the platform runs.")
+    images.command()(build)
     images.command()(lock)
     app.add_typer(images, name="images")
+
+
+def build(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Entries of images.lock that are built here.")],
+) -> None:
+    """Build images of this repository, without a daemon, and say where the archives are. They are for this machine's
+    architecture; what pushes archives to a registry (skopeo, crane, docker load) is yours.
+
+    Exit codes: 0 built, 2 usage, 3 a build failed.
+    """
+    from local import LocalError, images  # noqa: PLC0415
+    from local.images.recipes import buildable  # noqa: PLC0415
+
+    recipes = buildable()
+    if unknown := [name for name in names if name not in recipes]:
+        message = f"{', '.join(unknown)} cannot be built here; one of {', '.join(recipes)}"
+        raise typer.BadParameter(message, param_hint="NAME")
+    for name in dict.fromkeys(names):
+        try:
+            archive = images.build(name, recipes[name])
+        except LocalError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(3) from error
+        typer.echo(f"{name}  docker-archive:{archive}")
 
 
 def lock(
@@ -92,6 +117,6 @@ def _pair(text: str, current: ImagesLock) -> tuple[str, str]:
         raise typer.BadParameter(
             f"images.lock has no {name}; one of {', '.join(current.images)}", param_hint="NAME=TAG"
         )
-    if current.images[name].local:
+    if name in LOCAL_ONLY:
         raise typer.BadParameter(f"{name} is built by local/ and never pulled", param_hint="NAME=TAG")
     return name, tag

@@ -22,7 +22,7 @@ from flameplane.cli import app
 from flameplane.cli.images import text_of
 from flameplane.local import check
 from flameplane.registry import NoAddress, RegistryError, check_address, digest
-from schemas.images import ImagesLock, lock_here
+from schemas.images import LOCAL_ONLY, ImagesLock, lock_here
 
 MANIFEST = json.dumps({"schemaVersion": 2, "manifests": []}).encode()
 DIGEST = "sha256:" + hashlib.sha256(MANIFEST).hexdigest()
@@ -236,3 +236,32 @@ def test_the_program_and_the_report_take_the_same_lock(root: Path, monkeypatch: 
 def test_the_committed_lock_is_written_as_the_command_writes_it(root: Path) -> None:
     text = (root / "images.lock").read_text()
     assert text_of(ImagesLock.model_validate_json(text)) == text
+
+
+def test_build_says_where_the_archive_is(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image itself is what tests of local/images are about: here an archive stands for it."""
+    monkeypatch.chdir(root)
+    made: list[str] = []
+
+    def build(name: str, recipe: object) -> Path:
+        made.append(name)
+        return tmp_path / f"{name}.tar"
+
+    monkeypatch.setattr("local.images.build", build)
+    result = CliRunner().invoke(app, ["images", "build", "gateway", "network-probe", "gateway"])
+    assert result.exit_code == 0, result.output
+    assert made == ["gateway", "network-probe"]
+    assert f"gateway  docker-archive:{tmp_path}/gateway.tar" in result.output
+
+
+def test_what_is_not_built_here_is_a_usage_error() -> None:
+    result = CliRunner().invoke(app, ["images", "build", "grafana"])
+    assert result.exit_code == 2
+    assert "grafana cannot be built here; one of" in result.output
+
+
+@pytest.mark.parametrize("name", LOCAL_ONLY)
+def test_images_of_environment_local_are_never_locked(registry: str, project: Path, name: str) -> None:
+    result = CliRunner().invoke(app, ["images", "lock", "--registry", registry, f"{name}=1"])
+    assert result.exit_code == 2
+    assert "is built by local/ and never pulled" in result.output
