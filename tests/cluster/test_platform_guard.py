@@ -52,7 +52,7 @@ def ways(pod: str) -> dict[str, tuple[str, ...]]:
         "pods/attach": ("attach", f"--namespace={BACKEND_NAMESPACE}", pod),
         "pods/portforward": ("port-forward", f"--namespace={BACKEND_NAMESPACE}", f"pod/{pod}", "0:4040"),
         "pods/proxy": ("get", "--raw", f"{inside}/pods/{pod}:4040/proxy/"),
-        "services/proxy": ("get", "--raw", f"{inside}/services/pyroscope:4040/proxy/ops/object-store/tenants"),
+        "services/proxy": ("get", "--raw", f"{inside}/services/devstore:4040/proxy/metrics"),
     }
 
 
