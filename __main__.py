@@ -1,4 +1,4 @@
-"""The Pulumi program: settings of one environment and everything in services/ become one Platform."""
+"""The Pulumi program: settings of one environment, everything in services/ and exports/ become one Platform."""
 
 import json
 import os
@@ -39,16 +39,19 @@ def images() -> ImagesLock:
 config = {
     key.removeprefix("flameplane:"): decoded(text) for key, text in get_config_env().items() if "flameplane:" in key
 }
-services = os.environ.get("FLAMEPLANE_SERVICES")
+elsewhere = os.environ.get("FLAMEPLANE_SERVICES")
+services = Path(elsewhere) if elsewhere else None
 checked = catalog.check_settings(config, STACK_FILE, ROOT)
-loaded = catalog.load(ROOT, Path(services) if services else None)
-if checked.settings is None or loaded.catalog is None:
-    findings = [*checked.findings, *loaded.findings]
+loaded = catalog.load(ROOT, services)
+granted = catalog.load_grants(ROOT, loaded.catalog, services)
+refused = [finding for finding in granted.findings if finding.severity == "error"]
+if checked.settings is None or loaded.catalog is None or refused:
+    findings = [*checked.findings, *loaded.findings, *refused]
     sys.stderr.write(format_findings(findings, "text", ROOT))
     raise pulumi.RunError(f"{len(findings)} finding(s); nothing was registered")
 
 # `flameplane local up` says which cluster it means; the settings only propose a file.
 kubeconfig = os.environ.get("FLAMEPLANE_KUBECONFIG") or checked.settings.cluster.kubeconfig
-args = PlatformArgs(checked.settings, loaded.catalog, images(), str(Path(kubeconfig).expanduser()))
+args = PlatformArgs(checked.settings, loaded.catalog, images(), str(Path(kubeconfig).expanduser()), granted.grants)
 Platform("flameplane", args)
 pulumi.export("environment", checked.settings.environment)

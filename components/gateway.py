@@ -28,13 +28,15 @@ CLUSTER_NAME: Final = "flameplane-gateway"
 
 @dataclass(frozen=True)
 class GatewayArgs:
-    """The environment, its teams and images, the backend's addresses, and the ConfigMap with the gate's permissions."""
+    """The environment, its teams and images, the backend's addresses, the ConfigMaps with the gate's permissions and with
+    grants to export."""
 
     settings: Settings
     catalog: Catalog
     images: Images
     backend: BackendUrls
     ci_gate: str
+    grants: str
 
 
 class Gateway(Component):
@@ -154,6 +156,7 @@ def _pod(args: GatewayArgs) -> PodSpecArgsDict:
                     f"--metrics=:{METRICS_PORT}",
                     "--config=/etc/flameplane/gateway/gateway.yaml",
                     "--ci-gate=/etc/flameplane/ci-gate",
+                    "--grants=/etc/flameplane/grants",
                     "--audit=/var/lib/flameplane/audit",
                 ],
                 "env": [pods.field("POD_NAME", "metadata.name"), pods.field("POD_NAMESPACE", "metadata.namespace")],
@@ -165,6 +168,7 @@ def _pod(args: GatewayArgs) -> PodSpecArgsDict:
                 "volume_mounts": [
                     {"name": "config", "mount_path": "/etc/flameplane/gateway", "read_only": True},
                     {"name": "ci-gate", "mount_path": "/etc/flameplane/ci-gate", "read_only": True},
+                    {"name": "grants", "mount_path": "/etc/flameplane/grants", "read_only": True},
                     {
                         "name": "api-token",
                         "mount_path": "/var/run/secrets/kubernetes.io/serviceaccount",
@@ -178,6 +182,7 @@ def _pod(args: GatewayArgs) -> PodSpecArgsDict:
         "volumes": [
             {"name": "config", "config_map": {"name": NAME}},
             {"name": "ci-gate", "config_map": {"name": args.ci_gate}},
+            {"name": "grants", "config_map": {"name": args.grants, "optional": True}},  # without it nothing leaves
             pods.api_token(),
             # Lines that are not shipped yet; the chain itself goes to stdout and to object storage.
             {"name": "audit", "empty_dir": {"size_limit": "1Gi"}},

@@ -20,6 +20,7 @@ from components.foundation import Foundation, FoundationArgs
 from components.gateway import Gateway, GatewayArgs
 from components.grafana import Grafana, GrafanaArgs
 from components.grafana_server import GrafanaServer, GrafanaServerArgs
+from components.grants import Grants, GrantsArgs
 from components.language_agents import LanguageAgents, LanguageAgentsArgs
 from components.network_probe import NetworkProbe, NetworkProbeArgs
 from components.node_agent import NodeAgent, NodeAgentArgs
@@ -31,6 +32,7 @@ from components.pyroscope_certificates import Certificates, CertificatesArgs
 from components.static_volumes import StaticVolumes, StaticVolumesArgs
 from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, BACKEND_NAMESPACE, SYSTEM_NAMESPACE
 from schemas.catalog import Catalog
+from schemas.grant import Grant
 from schemas.images import ImagesLock
 from schemas.settings import Settings
 from schemas.settings.correlation import OwnGrafana
@@ -44,6 +46,7 @@ class PlatformArgs:
     catalog: Catalog
     images: ImagesLock
     kubeconfig: str
+    grants: tuple[Grant, ...] = ()
 
 
 class Platform(pulumi.ComponentResource):
@@ -99,9 +102,10 @@ class Platform(pulumi.ComponentResource):
             backend = Pyroscope("pyroscope", store, inside(BACKEND_NAMESPACE, *cloud))
         Downsample("downsample", DownsampleArgs(catalog, images), inside(SYSTEM_NAMESPACE))
         gate = CiGate("ci-gate", CiGateArgs(settings, catalog), inside(ACCESS_NAMESPACE))
+        grants = Grants("grants", GrantsArgs(args.grants), inside(ACCESS_NAMESPACE))
         gateway = Gateway(
             "gateway",
-            GatewayArgs(settings, catalog, images, backend.urls, gate.config_map),
+            GatewayArgs(settings, catalog, images, backend.urls, gate.config_map, grants.config_map),
             inside(ACCESS_NAMESPACE, *cloud),
         )
         guard = AgentGuard("agent-guard", AgentGuardArgs(images), inside(AGENT_NAMESPACE))

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from components import platform
-from flameplane.catalog import load
+from flameplane.catalog import load, load_grants
 from flameplane.findings import format_findings
 from flameplane_provider.arguments import typed_dict
 from schemas.images import ImagesLock
@@ -24,7 +24,8 @@ class PlatformArgs(TypedDict):
     """One environment. Every value has to be known before apply; secrets are only named."""
 
     services_folder: str
-    """Folder of the declarations: _org.yaml, <team>/_team.yaml, <team>/<service>/service.yaml."""
+    """Folder of the declarations: _org.yaml, <team>/_team.yaml, <team>/<service>/service.yaml. Grants are read from the
+    folder exports beside it, where there is one."""
     images_lock: str
     """Path of images.lock, which holds the digest of every image."""
     settings: SettingsArgs
@@ -49,8 +50,13 @@ class Platform(platform.Platform):
         loaded = load(folder.parent, folder)
         if loaded.catalog is None:
             raise ValueError("servicesFolder:\n" + format_findings(loaded.findings, "text", folder.parent))
+        granted = load_grants(folder.parent, loaded.catalog, folder)
+        if refused := [finding for finding in granted.findings if finding.severity == "error"]:
+            raise ValueError("servicesFolder, exports beside it:\n" + format_findings(refused, "text", folder.parent))
         kubeconfig = str(Path(values.get("kubeconfig") or settings.cluster.kubeconfig).expanduser())
-        super().__init__(name, platform.PlatformArgs(settings, loaded.catalog, images, kubeconfig), opts)
+        super().__init__(
+            name, platform.PlatformArgs(settings, loaded.catalog, images, kubeconfig, granted.grants), opts
+        )
 
 
 def _known(value: Any, path: str) -> Any:

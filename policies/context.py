@@ -22,6 +22,7 @@ from policies.objects import at, name, namespace
 from policies.resources import SETTINGS
 from policies.rule import Manifest
 from schemas.catalog import Catalog
+from schemas.grant import FOLDER
 from schemas.service import Service
 from schemas.settings import Settings
 from schemas.team import Organisation, Team
@@ -63,6 +64,16 @@ def written() -> Organisation | None:
     where there is none that can be read (findings of `validate`)."""
     file = Path(os.environ.get("FLAMEPLANE_SERVICES") or ROOT / "services") / "_org.yaml"
     return _written(file.read_text()) if file.is_file() else None
+
+
+def exports() -> dict[str, Any]:
+    """Every grant as exports/ has it, by the name of its file. The folder lies beside the services tree, where the
+    program looks for it too; what cannot be read is none (findings of `validate`)."""
+    tree, found = Path(os.environ.get("FLAMEPLANE_SERVICES") or ROOT / "services"), {}
+    for file in sorted((tree.resolve().parent / FOLDER).glob("*.yaml")):
+        with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
+            found[file.name] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return found
 
 
 @lru_cache(maxsize=4)

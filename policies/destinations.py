@@ -26,7 +26,7 @@ _HERE: Final = re.compile(r"127\.[0-9.]+|localhost|\[::1\]|0\.0\.0\.0|\[::\]")
 _SERVICE: Final = re.compile(rf"[a-z0-9.-]+\.(?:{'|'.join(NAMESPACES)})\.svc(?:\.cluster\.local)?", re.IGNORECASE)
 # Rules FP008, FP053, FP054 and FP055 compare these with what was reviewed, every address in them included.
 _COMPARED: Final = re.compile(
-    r"gateway|ci-gate|pyroscope-(config|overrides)|egress-proxy|node-services|flameplane-(rules|datasources|dashboards)|"
+    r"gateway|ci-gate|grants|pyroscope-(config|overrides)|egress-proxy|node-services|flameplane-(rules|datasources|dashboards)|"
     r"(inject|catalog)-[a-z0-9-]+|grafana-(hardening|providers)"
 )
 _KINDS: Final = ("ConfigMap", *POLICIES, *WORKLOADS)

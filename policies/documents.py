@@ -25,7 +25,8 @@ def compared(platform: Platform, where: tuple[str, str], wanted: Files) -> Itera
             key: document if isinstance(document, str) else _text(example(document)) for key, document in wanted.items()
         }
         mended = {"kind": "ConfigMap", "metadata": {"namespace": where[0], "name": where[1]}, "data": data}
-        yield Suspect(Violation(f"no ConfigMap {where[1]} in {where[0]}: it holds {', '.join(wanted)}"), None, mended)
+        holds = f": it holds {', '.join(wanted)}" if wanted else ""
+        yield Suspect(Violation(f"no ConfigMap {where[1]} in {where[0]}{holds}"), None, mended)
         return
     yield from in_files(manifest, wanted)
 

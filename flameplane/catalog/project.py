@@ -1,10 +1,12 @@
-"""Everything that is declared: services/, the settings of every environment, images.lock."""
+"""Everything that is declared: services/, the settings of every environment, images.lock, waivers, grants."""
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from flameplane.catalog.check import check
+from flameplane.catalog.grants import load_grants
 from flameplane.catalog.loading import Loaded, load
 from flameplane.catalog.report import Report
 from flameplane.catalog.settings import absent, load_settings, shared, stacks, strays
@@ -26,9 +28,9 @@ class Checked:
     findings: list[Finding]
 
 
-def check_project(root: Path) -> Checked:
+def check_project(root: Path, now: datetime | None = None) -> Checked:
     """Read and check every declared file. A folder that is no Pulumi project needs services/ only; one that is has the
-    settings of every environment.
+    settings of every environment. ``now`` is what grants are held against; by default, the time it is.
     """
     loaded = load(root)
     environments = tuple(stacks(root))
@@ -42,6 +44,7 @@ def check_project(root: Path) -> Checked:
     if (root / PROGRAM).is_file() or (root / LOCK).is_file():
         findings += check_lock(root)
     findings += check_waivers(root)
+    findings += load_grants(root, loaded.catalog, now=now).findings
     return Checked(loaded, environments, in_order(findings))
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from flameplane.catalog import editor
 from schemas.allowed import INJECTED_LANGUAGES, PROFILE_TYPES
 from schemas.base import FORMS
+from schemas.grant import Grant
 from schemas.service import Service
 from schemas.settings import Settings
 from schemas.team import Organisation, Team
@@ -25,12 +26,14 @@ KINDS: Final[Mapping[str, type[BaseModel]]] = {
     "team": Team,
     "organisation": Organisation,
     "settings": Settings,
+    "grant": Grant,
 }
-VERSIONED: Final = ("service", "team", "organisation")
+VERSIONED: Final = ("service", "team", "organisation", "grant")
 _TITLES: Final = {
     "service": "Flameplane service.yaml, version 1",
     "team": "Flameplane _team.yaml, version 1",
     "organisation": "Flameplane _org.yaml, version 1",
+    "grant": "Flameplane exports/<id>.yaml, version 1",
     "settings": "Flameplane stacks/Pulumi.<environment>.yaml",
 }
 

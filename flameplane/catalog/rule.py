@@ -9,4 +9,4 @@ class Rule(NamedTuple):
     title: str
     why: str
     fix: str
-    kinds: tuple[str, ...] = ("SVC", "SET", "LCK")
+    kinds: tuple[str, ...] = ("SVC", "SET", "LCK", "EXP")

@@ -1,12 +1,13 @@
 """Every finding about a declared file, in one table: ``docs/service-yaml.md`` and SARIF take their texts from here.
 
 A finding's id is the kind of file and the number of the rule: ``SVC`` for service, team and organisation files,
-``SET`` for ``stacks/Pulumi.<environment>.yaml``, ``LCK`` for ``images.lock``. Ids are stable: a number is never given
-to another rule.
+``SET`` for ``stacks/Pulumi.<environment>.yaml``, ``LCK`` for ``images.lock``, ``EXP`` for ``exports/<id>.yaml``. Ids
+are stable: a number is never given to another rule.
 """
 
 from typing import Final
 
+from flameplane.catalog.grant_rules import RULES as GRANT_RULES
 from flameplane.catalog.rule import Rule
 from flameplane.catalog.settings_rules import RULES as SETTINGS_RULES
 
@@ -117,7 +118,7 @@ RULES: Final[dict[str, Rule]] = {
         "File in the wrong place",
         "Files with another name or place would be ignored in silence, and links followed out of sight.",
         "Move, rename or delete it.",
-        ("SVC", "SET"),
+        ("SVC", "SET", "EXP"),
     ),
     "041": Rule(
         "Name does not agree with the folder",
@@ -190,6 +191,7 @@ RULES: Final[dict[str, Rule]] = {
         _SVC,
     ),
     **SETTINGS_RULES,
+    **GRANT_RULES,
 }
 
 

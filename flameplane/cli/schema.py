@@ -7,7 +7,7 @@ import typer
 
 from flameplane.cli.root import project
 
-_KINDS = ("service", "team", "organisation", "settings")
+_KINDS = ("service", "team", "organisation", "settings", "grant")
 
 
 def register(app: typer.Typer) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from policies.declared import read
-from policies.objects import at, breaks, documents
+from policies.objects import at, breaks, documents, items
 from policies.rule import Manifest, Rule, Violation
 from schemas.allowed import EXPORT_FORMATS, GRANT_DAYS, RETENTION_DAYS
 
@@ -19,23 +19,25 @@ VERSION: Final = "flameplane.dev/v1"
 KEYS: Final = {
     (): ("apiVersion", "kind", "metadata", "spec"),
     ("metadata",): ("name", "granted"),
-    ("spec",): ("requester", "approver", "service", "format", "purpose", "expires", "window"),
+    ("spec",): ("requester", "approver", "team", "service", "format", "purpose", "expires", "window"),
     ("spec", "window"): ("from", "to"),
 }
 PERSON: Final = re.compile(r"@?[^\s@*,;]+(@[^\s@*,;]+)?")  # one, by name or address
-NEEDED: Final = ("spec.requester", "spec.approver", "spec.service", "spec.purpose", *TIMES)
+NEEDED: Final = ("spec.requester", "spec.approver", "spec.team", "spec.service", "spec.purpose", *TIMES)
 
 
 def _grants(manifests: Sequence[Manifest]) -> Iterator[Violation]:
-    services = {service.name for service in read(manifests).services}
+    declared = read(manifests)
+    services = {service.name: str(service.get("metadata.team")) for service in declared.services}
+    owners = items(at(declared.organisation, "metadata", "owners"))
     for manifest in manifests:
         for key, document in documents(manifest).items():
             if at(document, "kind") == KIND:
-                for how in _judged(document, services):
+                for how in _judged(document, services, owners):
                     yield breaks(manifest, f"holds the grant {key}, which {how}")
 
 
-def _judged(grant: Mapping[str, Any], services: set[str]) -> Iterator[str]:
+def _judged(grant: Mapping[str, Any], services: Mapping[str, str], owners: Sequence[str]) -> Iterator[str]:
     values = {path: at(grant, *path.split(".")) for path in NEEDED}
     for path, value in values.items():
         if not str(value or "").strip():
@@ -47,8 +49,12 @@ def _judged(grant: Mapping[str, Any], services: set[str]) -> Iterator[str]:
     requester, approver = (_person(values[f"spec.{who}"]) for who in ("requester", "approver"))
     if requester and requester == approver:
         yield f"is approved by who asked for it ({values['spec.approver']})"
+    elif approver and owners and values["spec.approver"] not in owners and PERSON.fullmatch(str(values["spec.approver"])):
+        yield f"is approved by {values['spec.approver']}, who does not own exports; valid: {', '.join(owners)}"
     if (service := values["spec.service"]) and (service == "*" or (services and service not in services)):
         yield f"is about {service}, which no service file declares"
+    elif (team := values["spec.team"]) and services.get(str(service), team) != team:
+        yield f"is about {service} of {team}, which is a service of {services[str(service)]}"
     if (form := at(grant, "spec", "format")) not in EXPORT_FORMATS:
         yield f"has format {form}; valid: {', '.join(EXPORT_FORMATS)}"
     yield from _times(values)
@@ -99,7 +105,7 @@ RULES: Final = (
         name="export-grants",
         why="A profile that leaves the platform is out of reach of retention and audit: two people have to want it, "
         "for a reason, for a while.",
-        remediation=f"Requester and approver differ; service, window, format and purpose are named; it expires within "
+        remediation=f"Requester and approver differ, and the approver owns exports (metadata.owners of _org.yaml); team, service, window, format and purpose are named; it expires within "
         f"{GRANT_DAYS} days of the day it was granted, which is not to come; the window lies within what is kept.",
         kinds=("ConfigMap",),
         check=_grants,

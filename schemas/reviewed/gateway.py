@@ -12,6 +12,7 @@ from schemas.settings import Settings
 
 GATEWAY: Final = (ACCESS_NAMESPACE, "gateway")
 CI_GATE: Final = (ACCESS_NAMESPACE, "ci-gate")
+GRANTS: Final = (ACCESS_NAMESPACE, "grants")  # whole as exports/ declares them: `policies.context.exports`
 LONGTERM: Final = "-longterm"
 # The three doors of the backend; with one process they are one.
 _DOORS: Final = {"write": "distributor", "read": "query-frontend", "settings": "tenant-settings"}

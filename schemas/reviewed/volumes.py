@@ -47,6 +47,7 @@ def volumes(settings: Mapping[str, Any]) -> dict[str, Volumes]:
         GATEWAY: {
             "config": "configMap gateway",
             "ci-gate": "configMap ci-gate",
+            "grants": "configMap grants +optional",  # without it nothing leaves
             "api-token": API_TOKEN,
             "audit": f"{EMPTY} of 1Gi",
             **_certificate(settings, "client", "gateway-backend-tls"),

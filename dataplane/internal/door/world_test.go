@@ -135,7 +135,7 @@ func (w *world) grant(id, requester, service, format string, from, to, expires t
 		"apiVersion": "flameplane.dev/v1", "kind": "ExportGrant",
 		"metadata": map[string]any{"name": id, "granted": time.Now().Add(-time.Hour)},
 		"spec": map[string]any{
-			"requester": requester, "approver": "lead@example.com", "service": service, "format": format,
+			"requester": requester, "approver": "lead@example.com", "team": "payments", "service": service, "format": format,
 			"purpose": "a bug report", "expires": expires, "window": map[string]any{"from": from, "to": to},
 		},
 	})

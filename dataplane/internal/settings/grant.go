@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Grant is exports/<id>.yaml: two people agreed that one profile may leave the platform.
+// Grant is exports/<id>.yaml (schemas/grant.py): two people agreed that one profile may leave the platform.
 type Grant struct {
 	APIVersion string `yaml:"apiVersion"`
 	Kind       string `yaml:"kind"`
@@ -21,6 +21,7 @@ type Grant struct {
 	Spec struct {
 		Requester string    `yaml:"requester"`
 		Approver  string    `yaml:"approver"`
+		Team      string    `yaml:"team"`
 		Service   string    `yaml:"service"`
 		Format    string    `yaml:"format"`
 		Purpose   string    `yaml:"purpose"`

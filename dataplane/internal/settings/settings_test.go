@@ -74,7 +74,7 @@ func TestWhatMakesNoSenseIsSaid(t *testing.T) {
 
 func TestAGrantIsOneOfTwoPeople(t *testing.T) {
 	good := `{apiVersion: flameplane.dev/v1, kind: ExportGrant, metadata: {name: gift, granted: 2026-01-01T00:00:00Z},
-spec: {requester: ann, approver: bob, service: checkout, format: pprof, purpose: x, expires: 2026-01-02T00:00:00Z,
+spec: {requester: ann, approver: bob, team: payments, service: checkout, format: pprof, purpose: x, expires: 2026-01-02T00:00:00Z,
 window: {from: 2026-01-01T00:00:00Z, to: 2026-01-01T01:00:00Z}}}`
 	for name, one := range map[string]struct{ from, to, said string }{
 		"good":           {"", "", ""},

@@ -7,7 +7,7 @@ from policies.objects import WORKLOADS, at, containers, label, namespace, pod, t
 from policies.rules.images import is_open
 from schemas.allowed import ACCESS_NAMESPACE, NAMESPACES, SYSTEM_NAMESPACE
 
-GATEWAY_FLAGS = ("--listen", "--metrics", "--config", "--ci-gate", "--audit")
+GATEWAY_FLAGS = ("--listen", "--metrics", "--config", "--ci-gate", "--grants", "--audit")
 # How often the jobs run; each one's alert knows when it is late.
 SCHEDULES = {
     "flameplane-downsample": "7 * * * *",
