@@ -28,8 +28,8 @@ CLUSTER_NAME: Final = "flameplane-gateway"
 
 @dataclass(frozen=True)
 class GatewayArgs:
-    """The environment, its teams and images, the backend's addresses, the ConfigMaps with the gate's permissions and with
-    grants to export."""
+    """The environment, its teams and images, the backend's addresses, the ConfigMaps with the gate's permissions and
+    with grants."""
 
     settings: Settings
     catalog: Catalog

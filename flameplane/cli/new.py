@@ -1,17 +1,15 @@
 """`flameplane new`: the first service.yaml of a service, asked for on a terminal or given by flags."""
 
-import re
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from flameplane.cli import complete
+from flameplane.cli.questions import Questions, a_name, one_of
 from flameplane.cli.root import declared, project
 from schemas.allowed import LANGUAGES
-from schemas.base import FORMS, NAME
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +50,7 @@ def new(
     host = catalog.organisation.spec.repository_hosts[0]
     organisation = catalog.organisation.metadata.name
     given = {"team": team, "name": name, "language": language, "namespace": namespace, "repository": repository}
-    ask = _Questions(given | {"selector": selector or None})
+    ask = Questions(given | {"selector": selector or None})
     team = ask("team", "Team", one_of(known, "team"))
     name = ask("name", "Name of the service", a_name)
     made = scaffold.NewService(
@@ -67,47 +65,6 @@ def new(
         types=tuple(types or ()),
     )
     _write(root, made, dry_run)
-
-
-class _Questions:
-    """Values from flags, else from whoever sits at the terminal; without a terminal, all missing flags at once."""
-
-    def __init__(self, given: dict[str, Any]) -> None:
-        self.given = given
-        missing = [f"--{key}" for key, value in given.items() if value is None]
-        if missing and not (sys.stdin.isatty() and sys.stderr.isatty()):
-            message = f"missing: {', '.join(missing)}; without a terminal nothing is asked"
-            raise typer.BadParameter(message, param_hint=missing[0])
-
-    def __call__(self, key: str, text: str, parse: Callable[[Any], Any], default: str | None = None) -> Any:
-        if (value := self.given[key]) is not None:
-            try:
-                return parse(value)
-            except typer.BadParameter as error:
-                raise typer.BadParameter(error.message, param_hint=f"--{key}") from error
-        return typer.prompt(text, default=default, value_proc=parse, err=True)
-
-
-def one_of(known: Sequence[str], what: str) -> Callable[[str], str]:
-    """A reader of names that have to be among ``known``."""
-
-    def parse(text: str) -> str:
-        if text in known:
-            return text
-        from flameplane.catalog.suggest import closest  # noqa: PLC0415
-
-        guess = closest(text, known)
-        meant = f"did you mean {guess}? " if guess else ""
-        raise typer.BadParameter(f"there is no {what} {text}; {meant}{what}s are {', '.join(known)}")
-
-    return parse
-
-
-def a_name(text: str) -> str:
-    """A name in the form of names: it becomes a folder."""
-    if re.fullmatch(NAME, text):
-        return text
-    raise typer.BadParameter(f"{text} is no name: {FORMS[NAME]}")
 
 
 def labels(given: str | Sequence[str]) -> dict[str, str]:

@@ -93,7 +93,7 @@ def in_ci() -> str:
 
 
 def _report(root: Path, stack: str, services: Path | None, base: "Base | None") -> "Report":
-    from flameplane.catalog import load, load_settings  # noqa: PLC0415
+    from flameplane.catalog import load, load_grants, load_settings  # noqa: PLC0415
     from flameplane.codeowners import check  # noqa: PLC0415
     from flameplane.plan import PackFailed, ProgramFailed, judge  # noqa: PLC0415
     from flameplane.plan.summary import summarise  # noqa: PLC0415
@@ -101,7 +101,8 @@ def _report(root: Path, stack: str, services: Path | None, base: "Base | None") 
     from flameplane.review.review import Side, review, side_of  # noqa: PLC0415
 
     loaded, settings = load(root, services), load_settings(root, stack)
-    findings = in_order([*settings.findings, *loaded.findings])
+    granted = load_grants(root, loaded.catalog, services).findings
+    findings = in_order([*settings.findings, *loaded.findings, *granted])
     if base and settings.settings is None and not (root / "stacks" / f"Pulumi.{stack}.yaml").exists():
         findings = [_deleted(f, stack, base) if f.id == "SET066" else f for f in findings]
     if loaded.catalog is None or blocking(findings):
@@ -184,10 +185,11 @@ def _known(stack: str, *roots: Path) -> None:
 
 def declared(root: Path, stack: str, services: Path | None) -> "tuple[Loaded, list[Finding]]":
     """The declared files, read here as the program reads them: their findings need no run of the program."""
-    from flameplane.catalog import load, load_settings  # noqa: PLC0415
+    from flameplane.catalog import load, load_grants, load_settings  # noqa: PLC0415
 
     loaded = load(root, services)
-    return loaded, in_order([*load_settings(root, stack).findings, *loaded.findings])
+    granted = load_grants(root, loaded.catalog, services).findings
+    return loaded, in_order([*load_settings(root, stack).findings, *loaded.findings, *granted])
 
 
 def recorded(root: Path, stack: str, services: Path | None) -> "Recording":

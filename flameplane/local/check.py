@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flameplane import plan
-from flameplane.catalog import load, load_settings
+from flameplane.catalog import load, load_grants, load_settings
 from flameplane.findings import Finding
 from flameplane.local.kubectl import Object
 from flameplane.local.problem import Problem
@@ -51,6 +51,9 @@ def declared(root: Path, stack: str, yes_prune: bool, say: Say) -> list[Object]:
     loaded = load(root, services)
     if loaded.catalog is None:
         raise Findings(loaded.findings)
+    granted = load_grants(root, loaded.catalog, services).findings
+    if refused := [finding for finding in granted if finding.severity == "error"]:
+        raise Findings(refused)
     if not loaded.catalog.services and not yes_prune:
         raise Problem(
             "LOC003",

@@ -1,14 +1,13 @@
-"""Files that judge or steer a change, and are changed by it: rules, reviewed tables, exports, the workflow."""
+"""Files that judge or steer a change, and are changed by it: rules, reviewed tables, the workflow."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-# Folder or file, and what it decides. Waivers and stacks are told entry by entry.
+# Folder or file, and what it decides. Waivers, grants and stacks are told entry by entry.
 _DECIDE: Final = {
     "policies": "the rules that judge this change",
     "schemas": "what is allowed in declared files",
-    "exports": "who may take profiles out",
     ".github": "what runs on a pull request, with which rights",
     "CODEOWNERS": "who is asked for a review",
 }

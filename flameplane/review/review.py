@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from flameplane.catalog import Loaded, Sources, load, load_settings
+from flameplane.catalog import Loaded, Sources, load, load_grants, load_settings
 from flameplane.codeowners import check
 from flameplane.cost import Estimate, estimate
 from flameplane.findings import Finding, in_order
@@ -21,6 +21,7 @@ from flameplane.review.declarations import (
     image_changes,
     settings_changes,
 )
+from flameplane.review.grants import grants_changed
 from flameplane.review.judges import judges_changed
 from flameplane.review.objects import ObjectChange, object_changes
 from flameplane.review.openings import openings
@@ -90,7 +91,7 @@ def side_of(base: Base, stack: str) -> Side:
     root = base.root
     loaded, settings = load(root), load_settings(root, stack)
     side = Side(root, loaded, settings.settings, settings.sources)
-    found = [*settings.findings, *loaded.findings]
+    found = [*settings.findings, *loaded.findings, *load_grants(root, loaded.catalog).findings]
     if not (root / "stacks" / f"Pulumi.{stack}.yaml").is_file():
         text = f"{base.ref} has no stack {stack}: all of it is new"
         return Side(root, loaded, None, settings.sources, None, [], text, absent=True)
@@ -126,8 +127,11 @@ def review(base: Base, before: Side, after: Side, stack: str, today: date) -> Re
         *settings_changes(before.settings, after.settings, stack, after.settings_sources),
     ]
     images, waivers = image_changes(before.root, after.root), waiver_changes(before.root, after.root, stack, today)
+    granted = load_grants(before.root, before.loaded.catalog)
+    grants = load_grants(after.root, after.loaded.catalog, after.recording.services)
     first = [
         *judges_changed(before.root, after.root),  # what judges first: all else rests on it
+        *grants_changed(granted, grants),
         *openings(objects),
         *risks(declared, images, waivers, (before.loaded.catalog, after.loaded.catalog)),
     ]

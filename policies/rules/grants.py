@@ -43,14 +43,7 @@ def _judged(grant: Mapping[str, Any], services: Mapping[str, str], owners: Seque
         if not str(value or "").strip():
             yield f"has no {path}"
     yield from _unknown(grant)
-    for who in ("requester", "approver"):
-        if (person := values[f"spec.{who}"]) and not PERSON.fullmatch(str(person)):
-            yield f"names no single person as {who} ({person})"
-    requester, approver = (_person(values[f"spec.{who}"]) for who in ("requester", "approver"))
-    if requester and requester == approver:
-        yield f"is approved by who asked for it ({values['spec.approver']})"
-    elif approver and owners and values["spec.approver"] not in owners and PERSON.fullmatch(str(values["spec.approver"])):
-        yield f"is approved by {values['spec.approver']}, who does not own exports; valid: {', '.join(owners)}"
+    yield from _people(str(values["spec.requester"] or ""), str(values["spec.approver"] or ""), owners)
     if (service := values["spec.service"]) and (service == "*" or (services and service not in services)):
         yield f"is about {service}, which no service file declares"
     elif (team := values["spec.team"]) and services.get(str(service), team) != team:
@@ -58,6 +51,17 @@ def _judged(grant: Mapping[str, Any], services: Mapping[str, str], owners: Seque
     if (form := at(grant, "spec", "format")) not in EXPORT_FORMATS:
         yield f"has format {form}; valid: {', '.join(EXPORT_FORMATS)}"
     yield from _times(values)
+
+
+def _people(requester: str, approver: str, owners: Sequence[str]) -> Iterator[str]:
+    """One asks, another agrees: one of those whom CODEOWNERS has for exports/."""
+    named = {"requester": requester, "approver": approver}
+    strange = [what for what, who in named.items() if who and not PERSON.fullmatch(who)]
+    yield from (f"names no single person as {what} ({named[what]})" for what in strange)
+    if requester and _person(requester) == _person(approver):
+        yield f"is approved by who asked for it ({approver})"
+    elif approver and owners and approver not in owners and "approver" not in strange:
+        yield f"is approved by {approver}, who does not own exports; valid: {', '.join(owners)}"
 
 
 def _times(values: Mapping[str, Any]) -> Iterator[str]:
@@ -105,8 +109,9 @@ RULES: Final = (
         name="export-grants",
         why="A profile that leaves the platform is out of reach of retention and audit: two people have to want it, "
         "for a reason, for a while.",
-        remediation=f"Requester and approver differ, and the approver owns exports (metadata.owners of _org.yaml); team, service, window, format and purpose are named; it expires within "
-        f"{GRANT_DAYS} days of the day it was granted, which is not to come; the window lies within what is kept.",
+        remediation="Requester and approver differ, and the approver owns exports (metadata.owners of _org.yaml); team, "
+        "service, window, format and purpose are named; the window lies within what is kept; it expires within "
+        f"{GRANT_DAYS} days of the day it was granted, which is not to come.",
         kinds=("ConfigMap",),
         check=_grants,
         scope="stack",

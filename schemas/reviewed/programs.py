@@ -109,7 +109,8 @@ def _gateway(settings: Settings) -> Workload:
         image="gateway",
         arguments=(
             *("--listen=:4040", "--metrics=:4041", "--config=/etc/flameplane/gateway/gateway.yaml"),
-            *("--ci-gate=/etc/flameplane/ci-gate", "--grants=/etc/flameplane/grants", "--audit=/var/lib/flameplane/audit"),
+            *("--ci-gate=/etc/flameplane/ci-gate", "--grants=/etc/flameplane/grants"),
+            "--audit=/var/lib/flameplane/audit",
         ),
         size=("100m", "128Mi", "1", "512Mi"),
         environment={"POD_NAME": from_field("metadata.name"), "POD_NAMESPACE": from_field("metadata.namespace")},

@@ -24,6 +24,23 @@ ORG, TEAM = "services/_org.yaml", "services/storefront/_team.yaml"
 CART, BFF = "services/storefront/cart/service.yaml", "services/storefront/web-bff/service.yaml"
 PROD, LOCK, WAIVERS = "stacks/Pulumi.prod.yaml", "images.lock", "policies/waivers.yaml"
 DIGEST = "sha256:" + "ab" * 32
+EXPORT, GRANT = (
+    "exports/g1.yaml",
+    """\
+apiVersion: flameplane.dev/v1
+kind: ExportGrant
+metadata: {name: g1, granted: "2026-11-20T09:00:00Z"}
+spec:
+  requester: jane@example.com
+  approver: "@acme/platform"
+  team: payments
+  service: checkout
+  format: pprof
+  purpose: "Postmortem 4711: the vendor looks at a lock"
+  window: {from: "2026-11-20T08:00:00Z", to: "2026-11-20T08:30:00Z"}
+  expires: "2026-11-23T09:00:00Z"
+""",
+)
 WAIVER = (
     'waivers:\n  - {rule: FP014, target: team/catalog, owner: "@a", approver: "@b", reason: because it is so, '
     'expires: "%s"}\n'
@@ -110,7 +127,14 @@ ROWS: dict[str, tuple[str, str, str, str]] = {
     "image": (LOCK, '"repository": "gateway",', f'"repository": "gateway", "digest": "{DIGEST}",', "so that it runs"),
     "waiver": (WAIVERS, "waivers: []\n", WAIVER % "2026-12-31", "FP014 is waived at team/catalog until 2026-12-31"),
     "rules": ("policies/rules/x.py", "", "X = 1\n", "policies/rules/x.py: the rules that judge this change"),
-    "exports": ("exports/grants.yaml", "", "grants: []\n", "exports/grants.yaml: who may take profiles out"),
+    "export": (
+        EXPORT,
+        "",
+        GRANT,
+        "export g1: jane@example.com may take one pprof of checkout (payments) out of the platform, "
+        "2026-11-20T08:00:00Z to 2026-11-20T08:30:00Z, until 2026-11-23T09:00:00Z; @acme/platform answers for it: "
+        "Postmortem 4711: the vendor looks at a lock (exports/g1.yaml:1)",
+    ),
 }
 
 
@@ -179,6 +203,16 @@ def test_an_agent_that_was_not_there(copy: Path) -> None:
         "service web-bff: gets wall profiles, which are taken inside the process",
         "service web-bff: an agent for node goes into its pods when they are next started",
     ]
+
+
+def test_a_grant_that_is_widened_and_one_that_goes(copy: Path) -> None:
+    edited(copy.parent / "before", EXPORT, "", GRANT)
+    edited(copy, EXPORT, "", GRANT.replace("08:30", "08:50"))
+    (line,) = first(copy)
+    assert line.startswith("export g1 is changed: jane@example.com may take one pprof of checkout (payments)")
+    assert "to 2026-11-20T08:50:00Z" in line
+    (copy / EXPORT).unlink()
+    assert first(copy) == []
 
 
 def test_nothing_changed(copy: Path) -> None:
