@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from flameplane.catalog.grants import load_grants
 from flameplane.catalog.published import file_name
+from flameplane.catalog.shape import inline
 from flameplane.findings import format_findings
 from schemas.allowed import EXPORT_FORMATS, GRANT_DAYS
 from schemas.catalog import Catalog
@@ -47,15 +48,15 @@ apiVersion: flameplane.dev/v1
 kind: ExportGrant
 metadata:
   # Also the name of the file. An id that was used is used up for ever.
-  name: {self.name}
+  name: {json.dumps(self.name)}
   granted: "{written(self.granted)}"
 spec:
   # The only one who may use it, as the identity provider names them.
   requester: {json.dumps(self.requester, ensure_ascii=False)}
   # Owns {FOLDER}/ in CODEOWNERS and approves the pull request; never the requester.
   approver: "{self.approver}"
-  team: {self.team}
-  service: {self.service}
+  team: {inline(self.team)}
+  service: {inline(self.service)}
   # One of {", ".join(EXPORT_FORMATS)}.
   format: {self.form}
   purpose: {json.dumps(self.purpose, ensure_ascii=False)}

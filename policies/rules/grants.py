@@ -109,8 +109,8 @@ RULES: Final = (
         name="export-grants",
         why="A profile that leaves the platform is out of reach of retention and audit: two people have to want it, "
         "for a reason, for a while.",
-        remediation="Requester and approver differ, and the approver owns exports (metadata.owners of _org.yaml); team, "
-        "service, window, format and purpose are named; the window lies within what is kept; it expires within "
+        remediation="Requester and approver differ, and the approver owns exports (metadata.owners of _org.yaml); "
+        "team, service, window, format and purpose are named; the window lies within what is kept; it expires within "
         f"{GRANT_DAYS} days of the day it was granted, which is not to come.",
         kinds=("ConfigMap",),
         check=_grants,

@@ -218,6 +218,13 @@ func TestAGrantIsGoodForWhatItSaysAndNothingElse(t *testing.T) {
 	if status != 403 || w.last().Rule != "other-tenant" {
 		t.Fatalf("a grant opens another team: %d %+v", status, w.last())
 	}
+	// Who reads two teams takes nothing of the other one's, whatever its profiles call themselves; nor by a grant of none.
+	for _, tenant := range []string{"catalog", "catalog-longterm", "payments-longterm"} {
+		status, _ = w.post(w.person("platform"), strings.Replace(wholeOne, "payments", tenant, 1), stacktracesOf(""), header(grantHeader, "gift"))
+		if wants := map[bool]int{true: 200, false: 403}[strings.HasPrefix(tenant, "payments")]; status != wants {
+			t.Fatalf("%s: %d, not %d: %+v", tenant, status, wants, w.last())
+		}
+	}
 	either := strings.Replace(stacktracesOf(""), `service_name=\"checkout\"`, `service_name=~\"checkout|search\"`, 1)
 	if status, _ = w.post(w.person(reader), wholeOne, either, header(grantHeader, "gift")); status != 403 {
 		t.Fatalf("two services: %d", status)

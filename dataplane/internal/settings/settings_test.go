@@ -5,12 +5,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // What the components declare for every environment is what this program reads: the rendered objects are committed.
-const golden = "../../../tests/plan/golden"
+const (
+	golden = "../../../tests/plan/golden"
+	// The same of a project with a grant.
+	granted = "../../../tests/plan/golden_exports"
+)
 
 func TestReadsWhatIsDeclared(t *testing.T) {
 	for _, environment := range []string{"local", "dev", "staging", "prod"} {
@@ -68,6 +73,49 @@ func TestWhatMakesNoSenseIsSaid(t *testing.T) {
 		}
 		if _, err := ReadGateway([]byte(text)); err == nil || !strings.Contains(err.Error(), one.said) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestReadsTheGrantsThatAreDeclared(t *testing.T) {
+	folder := t.TempDir()
+	declared := data(t, filepath.Join(granted, "configmap-grants.yaml"))
+	for name, text := range declared {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grants, err := ReadGrants(folder)
+	if err != nil || len(grants) != len(declared) {
+		t.Fatalf("%v %v", grants, err)
+	}
+	found := grants["20261120-0900-checkout"]
+	at := func(text string) time.Time {
+		moment, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return moment
+	}
+	spec := found.Spec
+	for key, one := range map[string]struct{ is, wants any }{
+		"granted": {found.Metadata.Granted, at("2026-11-20T09:00:00Z")}, "expires": {spec.Expires, at("2026-11-23T09:00:00Z")},
+		"window.from": {spec.Window.From, at("2026-11-20T08:00:00Z")}, "window.to": {spec.Window.To, at("2026-11-20T08:30:00Z")},
+		"requester": {spec.Requester, "jane@example.com"}, "approver": {spec.Approver, "@acme/platform"},
+		"team": {spec.Team, "payments"}, "service": {spec.Service, "checkout"}, "format": {spec.Format, "pprof"},
+		"purpose": {spec.Purpose, "Postmortem 4711: the JDK's vendor looks at a lock in their collector"},
+	} {
+		if one.is != one.wants {
+			t.Errorf("%s is %v, not %v", key, one.is, one.wants)
+		}
+	}
+	for name, text := range map[string]string{"a day alone": "2026-11-20", "seconds left out": "2026-11-20T09:00Z"} {
+		wrong := strings.Replace(declared["20261120-0900-checkout.yaml"], "2026-11-20T09:00:00Z", text, 1)
+		if err := os.WriteFile(filepath.Join(folder, "20261120-0900-checkout.yaml"), []byte(wrong), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadGrants(folder); err == nil {
+			t.Errorf("%s is read", name)
 		}
 	}
 }

@@ -72,7 +72,7 @@ def _edits(key: str, text: str) -> Iterator[Callable[[Any], Iterator[Edit]]]:
         yield _overrides
     if "baseRateHz" in document:
         yield _node_services
-    if "people" in document or "issuers" in document:
+    if "people" in document or "issuers" in document or document.get("kind") == "ExportGrant":
         yield _every_leaf
     if "datasources" in document:
         yield _data_sources
