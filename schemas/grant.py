@@ -15,6 +15,7 @@ from schemas.forms import CodeOwner
 
 FOLDER: Final = "exports"
 PURPOSE: Final = (3, 15)  # words and characters, at least: less could be said of any export
+_NO_PERSON: Final = r"\s@*,;/${}<>%\"\\"  # several people, everybody, or something to be filled in
 _PATTERN: Final = "%Y-%m-%dT%H:%M:%SZ"
 _FORMATS: Final = means(
     pprof="What `go tool pprof` and most other programs read.",
@@ -58,7 +59,7 @@ Time = Annotated[
 Requester = Annotated[
     str,
     form(
-        rf"^[^\s@*,;{UNSEEN}]+(@[^\s@*,;{UNSEEN}]+)?$",
+        rf"^[^{_NO_PERSON}{UNSEEN}]+(@[^{_NO_PERSON}{UNSEEN}]+)?$",
         "one person as the identity provider names them: jane@example.com",
     ),
 ]

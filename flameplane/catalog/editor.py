@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
+_QUOTED = re.compile(r"[#@]|[0-9-]{10}T|.*: ")  # what YAML would read as something else than this text
 _SPECIAL, _ESCAPED = re.compile(r"([\\$}])"), r"\\\1"  # what ends or starts a place to type at
 
 
@@ -60,7 +61,7 @@ def snippet(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
             return f"${{{next(numbers)}|{','.join(map(str, node['enum']))}|}}"
         example = (node.get("examples") or [""])[0]
         if isinstance(example, str):
-            quoted = json.dumps(example) if example.startswith(("#", "@")) else example
+            quoted = json.dumps(example) if _QUOTED.match(example) else example
             return f"${{{next(numbers)}:{_SPECIAL.sub(_ESCAPED, quoted)}}}"
         return example
 

@@ -82,12 +82,9 @@ def _is_grant(path: Path, name: str, report: Report) -> bool:
 
 
 def _grant(path: Path, name: str, judge: "_Judge") -> Grant | None:
-    tree = read(path, name, judge.report)
-    if tree is None:
-        return None
     before = len(judge.report.findings)
-    checked = examine(Grant, tree, judge.report)
-    if checked.model is None:
+    tree = read(path, name, judge.report)
+    if tree is None or (checked := examine(Grant, tree, judge.report)).model is None:
         return None
     judge(checked.model, checked.tree, checked.knows, path.stem)
     wrong = [f for f in judge.report.findings[before:] if f.severity == "error"]

@@ -143,7 +143,9 @@ def inline(value: Any) -> str:
     if isinstance(value, str):
         risky = (
             not value
-            or re.fullmatch(r"[-+.0-9]+|true|false|null|yes|no|on|off|y|n|~", value.lower())
+            or re.fullmatch(
+                r"[-+.0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}t.*|true|false|null|yes|no|on|off|y|n|~", value.lower()
+            )
             or value[0] in "#@`%&*!|>'\"[]{}?-"
             or any(part in value for part in (": ", " #", "{", '"'))
         )

@@ -15,6 +15,10 @@ _ALSO_CALLED = {
 }  # fmt: skip
 _CLOSE = 0.84  # of 1: catches a slip in short keys (`nmae`) and a cut one (`repo`), but not another word
 NOT_FILLED_IN = "Write the value itself: nothing is filled in here, as a template engine or a shell would."
+# A time in UTC, or of no zone, as people and other programs write it.
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(?:\.[0-9]+)?(?: ?(?:Z|UTC|\+00:00))?"
+)
 MAX_LENGTH = 300  # no name or URL is longer; regular expressions can get slow on what is
 
 
@@ -67,6 +71,8 @@ def _variants(text: str, pattern: str) -> Iterator[str]:
         yield re.sub(r"^([0-9]+) ?([MGT])i?[bB]?$", r"\1\2i", base)  # a size in GB as one in Gi
         yield re.sub(r"^([0-9]+)$", r"\1Gi", base)  # and one without its unit
         yield re.sub(r"^v?(1\.[0-9]+)\..*$", r"\1", base)  # a version of Kubernetes without its patch
+        if time := _TIME.fullmatch(base):
+            yield f"{time[1]}T{time[2]}{time[3] or ':00'}Z"
         if "://" not in base:  # a folder
             yield "/".join(step for step in base.split("/") if step not in ("", "."))
     # Full-width forms and accents have plain letters; any other letter than ASCII's may be anything.

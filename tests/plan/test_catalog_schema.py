@@ -36,6 +36,7 @@ PROJECT = HERE.parents[1]
 DIGESTS = {
     "service": "28bd2ab826eb4e5a93e52975135266b4deea2396d41d4eb609fdc0e592f66751",
     "team": "45fd6a5dc2d557f329bb4c83041231ca7d574feea842d8d575a6e1cec9c54695",
+    "grant": "eb5ccd149d10ab158c03cde09f332720b4331425109b163e6f2533b235065565",
     "organisation": "fbe4d3cfb76dcd1a9e2c4a47196ef6ffdccaee30e093144d5c2cfe0678f1cf0d",
 }
 # Rules over several values that draft-07 has no words for: pydantic alone knows them.
