@@ -17,9 +17,10 @@ def grants_changed(before: LoadedGrants, after: LoadedGrants) -> Iterator[str]:
 
 
 def words(grant: Grant) -> str:
-    """All that a grant says."""
+    """All that a grant says. Mail addresses are hidden in reviews, so the requester's name stands alone."""
     spec = grant.spec
+    requester = spec.requester.partition("@")[0]
     return (
-        f"{spec.requester} may take one {spec.format} of {spec.service} ({spec.team}) out of the platform, "
+        f"{requester} may take one {spec.format} of {spec.service} ({spec.team}) out of the platform, "
         f"{spec.window.from_} to {spec.window.to}, until {spec.expires}; {spec.approver} answers for it: {spec.purpose}"
     )

@@ -131,7 +131,7 @@ ROWS: dict[str, tuple[str, str, str, str]] = {
         EXPORT,
         "",
         GRANT,
-        "export g1: jane@example.com may take one pprof of checkout (payments) out of the platform, "
+        "export g1: jane may take one pprof of checkout (payments) out of the platform, "
         "2026-11-20T08:00:00Z to 2026-11-20T08:30:00Z, until 2026-11-23T09:00:00Z; @acme/platform answers for it: "
         "Postmortem 4711: the vendor looks at a lock (exports/g1.yaml:1)",
     ),
@@ -209,7 +209,7 @@ def test_a_grant_that_is_widened_and_one_that_goes(copy: Path) -> None:
     edited(copy.parent / "before", EXPORT, "", GRANT)
     edited(copy, EXPORT, "", GRANT.replace("08:30", "08:50"))
     (line,) = first(copy)
-    assert line.startswith("export g1 is changed: jane@example.com may take one pprof of checkout (payments)")
+    assert line.startswith("export g1 is changed: jane may take one pprof of checkout (payments)")
     assert "to 2026-11-20T08:50:00Z" in line
     (copy / EXPORT).unlink()
     assert first(copy) == []
