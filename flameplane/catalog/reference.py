@@ -1,4 +1,4 @@
-"""The generated parts of docs/service-yaml.md and docs/environments.md.
+"""The generated parts of docs/service-yaml.md, docs/environments.md and docs/exports.md.
 
 Fields come from the published schemas, findings from the table of rules, values from the settings files.
 """
@@ -17,7 +17,7 @@ from flameplane.catalog.tree import leaves_of, show_path
 from schemas.allowed import PROFILE_TYPES
 from schemas.settings.environments import ENVIRONMENTS
 
-PAGES: Final = ("docs/service-yaml.md", "docs/environments.md")
+PAGES: Final = ("docs/service-yaml.md", "docs/environments.md", "docs/exports.md")
 PREFIX: Final = f"{PROJECT}:"
 _BLOCK = re.compile(r"(<!-- generated: (?P<what>[a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
