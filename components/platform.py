@@ -94,12 +94,7 @@ class Platform(pulumi.ComponentResource):
         if settings.backend.tls and settings.backend.tls.issuer:
             issuer = CertificatesArgs(settings.backend.tls.issuer)
             Certificates("certificates", issuer, inside(BACKEND_NAMESPACE, foundation.namespaces[ACCESS_NAMESPACE]))
-        backend: DevStore | Pyroscope
-        if settings.backend.architecture == "devstore":
-            backend = DevStore("devstore", DevStoreArgs(settings, catalog, images), inside(BACKEND_NAMESPACE))
-        else:
-            store = PyroscopeArgs(settings, catalog, images)
-            backend = Pyroscope("pyroscope", store, inside(BACKEND_NAMESPACE, *cloud))
+        backend = _backend(settings, catalog, images, inside(BACKEND_NAMESPACE, *cloud))
         Downsample("downsample", DownsampleArgs(catalog, images), inside(SYSTEM_NAMESPACE))
         gate = CiGate("ci-gate", CiGateArgs(settings, catalog), inside(ACCESS_NAMESPACE))
         grants = Grants("grants", GrantsArgs(args.grants), inside(ACCESS_NAMESPACE))
@@ -131,3 +126,11 @@ class Platform(pulumi.ComponentResource):
         self.register_outputs(
             {"environment": settings.environment, "services": len(catalog.services), "teams": len(catalog.teams)}
         )
+
+
+def _backend(
+    settings: Settings, catalog: Catalog, images: Images, opts: pulumi.ResourceOptions
+) -> DevStore | Pyroscope:
+    if settings.backend.architecture == "devstore":
+        return DevStore("devstore", DevStoreArgs(settings, catalog, images), opts)
+    return Pyroscope("pyroscope", PyroscopeArgs(settings, catalog, images), opts)
