@@ -26,7 +26,7 @@ func (q querier) Diff(
 	var trees [2]*node
 	for i, side := range []*querierv1.SelectMergeStacktracesRequest{left, right} {
 		if trees[i], err = q.tree(ctx, side, most); err != nil {
-			return nil, err
+			return nil, connect.NewError(connect.CodeInvalidArgument, err) // whatever it is, as in Pyroscope
 		}
 	}
 	return connect.NewResponse(&querierv1.DiffResponse{Flamegraph: difference(trees[0], trees[1], most)}), nil
@@ -74,6 +74,7 @@ func difference(left, right *node, most int64) *querierv1.FlameGraphDiff {
 	root := joined("", left, right)
 	d := &drawing{names: map[string]int64{}, least: nth(root.totals(nil), most)}
 	d.drawBoth(root, 0, 0, 0)
+	d.ordered[0] = "total"
 	graph := &querierv1.FlameGraphDiff{
 		Names: d.ordered, Total: left.total + right.total, MaxSelf: d.most, LeftTicks: left.total, RightTicks: right.total,
 	}

@@ -10,7 +10,9 @@ import (
 // total, itself, and its name's number; the root is named total.
 func flamegraph(root *node, most int64) *querierv1.FlameGraph {
 	d := &drawing{names: map[string]int64{}, least: root.least(most)}
-	d.draw(root, 0, 0)
+	whole := *root
+	whole.name = "total" // a function of that name has the same number
+	d.draw(&whole, 0, 0)
 	graph := &querierv1.FlameGraph{Names: d.ordered, Total: root.total, MaxSelf: d.most}
 	for _, level := range d.levels {
 		slices.Reverse(level)
@@ -57,15 +59,12 @@ func (d *drawing) draw(n *node, level int, offset int64) {
 	}
 }
 
-// number of a name in the table of names. The first is the root's.
+// number of a name in the table of names.
 func (d *drawing) number(name string) int64 {
 	found, ok := d.names[name]
 	if !ok {
 		found = int64(len(d.ordered))
 		d.names[name] = found
-		if found == 0 {
-			name = "total"
-		}
 		d.ordered = append(d.ordered, name)
 	}
 	return found

@@ -42,14 +42,14 @@ func (s *Store) ingest(_ http.ResponseWriter, r *http.Request) (int, error) {
 	}
 	fields, err := form(r.Header.Get("Content-Type"), body)
 	if err != nil {
-		return http.StatusBadRequest, err
+		return http.StatusUnprocessableEntity, err
 	}
 	most := s.limits.of(tenantOf(r.Context())).MaxProfileSizeBytes
 	name := r.URL.Query().Get("format")
 	var all []pushed
 	switch {
 	case name == "jfr":
-		all, err = fromJFR(asked, fields["jfr"], fields["labels"], most)
+		all, err = fromJFR(asked, fields["jfr"], fields["labels"], fields["profile"] == nil, most)
 	case name == "pprof" || name == "" && fields["profile"] != nil:
 		name = "pprof"
 		all, err = fromPprof(asked, fields, most)
@@ -58,7 +58,7 @@ func (s *Store) ingest(_ http.ResponseWriter, r *http.Request) (int, error) {
 	}
 	if err != nil {
 		s.metrics.discarded.WithLabelValues("malformed").Inc()
-		return http.StatusBadRequest, invalid("%v", err)
+		return http.StatusUnprocessableEntity, err
 	}
 	if len(all) == 0 { // nothing was sampled
 		return http.StatusOK, nil
@@ -192,7 +192,7 @@ func profileName(read *profile.Profile, shown map[string]string) string {
 func (a *asks) pairs(name string) []*typesv1.LabelPair {
 	set := map[string]string{nameLabel: name, deltaLabel: "false", spyLabel: a.spy, serviceLabel: a.service}
 	for key, value := range a.labels {
-		if !strings.HasPrefix(key, "__") || key == "__session_id__" {
+		if !strings.HasPrefix(key, "__") || key == sessionLabel {
 			set[key] = value
 		}
 	}

@@ -10,16 +10,19 @@ import (
 )
 
 // fromJFR reads a recording of the JVM with Pyroscope's own parser: one profile for each kind of event.
-func fromJFR(asked *asks, recording, context []byte, most int) ([]pushed, error) {
+func fromJFR(asked *asks, recording, context []byte, inForm bool, most int) ([]pushed, error) {
 	if len(recording) == 0 {
 		return nil, errors.New("jfr field is required")
 	}
-	recording, err := inflate(recording, most)
-	if err != nil {
-		return nil, err
+	if inForm { // alone it is not compressed
+		var err error
+		if recording, err = inflate(recording, most); err != nil {
+			return nil, err
+		}
 	}
 	snapshot := new(pprof.LabelsSnapshot)
 	if len(context) > 0 {
+		var err error
 		if context, err = inflate(context, most); err != nil {
 			return nil, err
 		}

@@ -41,10 +41,9 @@ func (m *merger) add(read *googlev1.Profile, number int) {
 	known := make([]uint64, len(read.Location)+1)
 	for _, sample := range read.Sample {
 		value := sample.Value[number]
-		if value <= 0 {
+		if value <= 0 || len(sample.LocationId) == 0 {
 			continue
 		}
-		m.key = m.key[:0]
 		stack := make([]uint64, len(sample.LocationId))
 		for i, id := range sample.LocationId {
 			if known[id] == 0 {
@@ -155,7 +154,8 @@ func (m *merger) profile(kind *typesv1.ProfileType, nanos, most int64) *googlev1
 	return one
 }
 
-// prune cuts stacks where they become small, and puts a location named other in place of what is cut.
+// prune cuts stacks below where they become small, and puts a location named other in place of what is cut. As in
+// Pyroscope, the first location that is too small stays (`pkg/phlaredb/symdb/resolver_pprof_tree.go`).
 func (m *merger) prune(most int64) {
 	whole := &tree{}
 	whole.addProfile(m.made, 0)
@@ -178,8 +178,13 @@ func (m *merger) prune(most int64) {
 func (m *merger) cut(at *node, stack []uint64, least int64, stub uint64) []uint64 {
 	for i, id := range slices.Backward(stack) {
 		for _, line := range slices.Backward(m.made.Location[id-1].Line) {
-			if at = at.child(m.made.StringTable[m.made.Function[line.FunctionId-1].Name]); at.total < least {
-				return append([]uint64{stub}, stack[i+1:]...)
+			at = at.child(m.made.StringTable[m.made.Function[line.FunctionId-1].Name])
+			switch {
+			case at.total >= least:
+			case i == len(stack)-1:
+				return []uint64{stub}
+			case i > 0:
+				return append([]uint64{stub}, stack[i:]...)
 			}
 		}
 	}

@@ -41,7 +41,11 @@ func (s *Store) postOTLP(w http.ResponseWriter, r *http.Request) (int, error) {
 	if err != nil {
 		return http.StatusBadRequest, invalid("the body is no request of OTLP profiles: %v", err)
 	}
-	if err := s.export(r.Context(), message); err != nil {
+	all, err := s.converted(message)
+	if err != nil {
+		return http.StatusInternalServerError, err // as Pyroscope
+	}
+	if err := s.write(r.Context(), "otlp", all, nil); err != nil {
 		return status(err, http.StatusBadRequest), err
 	}
 	w.Header().Set("Content-Type", "application/x-protobuf") // of an answer that has no bytes
@@ -71,18 +75,22 @@ func (s *Store) unpacked(r *http.Request) ([]byte, error) {
 func (s *Store) exportOTLP(
 	ctx context.Context, request *connect.Request[collector.ExportProfilesServiceRequest],
 ) (*connect.Response[collector.ExportProfilesServiceResponse], error) {
-	if err := s.export(ctx, request.Msg); err != nil {
+	all, err := s.converted(request.Msg)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.write(ctx, "otlp", all, nil); err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&collector.ExportProfilesServiceResponse{}), nil
 }
 
-func (s *Store) export(ctx context.Context, message *collector.ExportProfilesServiceRequest) error {
+func (s *Store) converted(message *collector.ExportProfilesServiceRequest) ([]pushed, error) {
 	if message.Dictionary == nil {
-		return invalid("missing profile metadata dictionary")
+		return nil, invalid("missing profile metadata dictionary")
 	}
 	if message.ResourceProfiles == nil {
-		return invalid("missing resource profiles")
+		return nil, invalid("missing resource profiles")
 	}
 	var all []pushed
 	for _, resource := range message.ResourceProfiles {
@@ -92,7 +100,7 @@ func (s *Store) export(ctx context.Context, message *collector.ExportProfilesSer
 				found, err := fromOTLP(one, message.Dictionary)
 				if err != nil {
 					s.metrics.discarded.WithLabelValues("malformed").Inc()
-					return invalid("failed to convert otel profile: %v", err)
+					return nil, invalid("failed to convert otel profile: %v", err)
 				}
 				for service, each := range found {
 					if service == "" {
@@ -104,10 +112,7 @@ func (s *Store) export(ctx context.Context, message *collector.ExportProfilesSer
 			}
 		}
 	}
-	if len(all) == 0 {
-		return nil
-	}
-	return s.write(ctx, "otlp", all, nil)
+	return all, nil
 }
 
 // otlpLabels are the attributes of a resource, then of its scope; the first of a name counts.

@@ -53,7 +53,7 @@ func readProfile(text []byte, most int) (*profile.Profile, int, error) {
 		err = read.CheckValid()
 	}
 	if err != nil {
-		return nil, 0, invalid("the profile is no pprof: %v", err)
+		return nil, 0, unknown("the profile is no pprof: %v", err)
 	}
 	return read, len(raw), nil
 }
@@ -68,7 +68,7 @@ func inflate(text []byte, most int) ([]byte, error) {
 	}
 	unzipped, err := gzip.NewReader(bytes.NewReader(text))
 	if err != nil {
-		return nil, invalid("the profile is not compressed as it says: %v", err)
+		return nil, unknown("the profile is not compressed as it says: %v", err)
 	}
 	var reader io.Reader = unzipped
 	if most > 0 {
@@ -76,7 +76,7 @@ func inflate(text []byte, most int) ([]byte, error) {
 	}
 	raw, err := io.ReadAll(reader)
 	if err != nil {
-		return nil, invalid("the profile is not compressed as it says: %v", err)
+		return nil, unknown("the profile is not compressed as it says: %v", err)
 	}
 	if most > 0 && len(raw) > most {
 		return nil, tooLarge(most)

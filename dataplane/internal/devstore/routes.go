@@ -45,7 +45,8 @@ func (s *Store) routes() http.Handler {
 	return mux
 }
 
-// plainly serves a path that is no procedure. What it refuses is JSON, as Connect writes it.
+// plainly serves a path that is no procedure. What it refuses is JSON with the code that goes with the status, of
+// OTLP plain text.
 func (s *Store) plainly(path string, serve func(w http.ResponseWriter, r *http.Request) (status int, err error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -60,11 +61,20 @@ func (s *Store) plainly(path string, serve func(w http.ResponseWriter, r *http.R
 			w.WriteHeader(status)
 			return
 		}
-		code, text := connect.CodeOf(err), err.Error()
+		code, text := connect.CodeUnknown, err.Error()
 		if found := new(connect.Error); errors.As(err, &found) {
 			text = found.Message()
 		}
-		if status == http.StatusRequestEntityTooLarge {
+		if path == otlpPath && status != http.StatusUnauthorized {
+			http.Error(w, text, status)
+			return
+		}
+		switch status {
+		case http.StatusBadRequest:
+			code = connect.CodeInvalidArgument
+		case http.StatusUnauthorized:
+			code = connect.CodeUnauthenticated
+		case http.StatusTooManyRequests, http.StatusRequestEntityTooLarge:
 			code = connect.CodeResourceExhausted
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -94,6 +104,11 @@ func readAll(r *http.Request) ([]byte, error) {
 
 func invalid(format string, values ...any) error {
 	return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf(format, values...))
+}
+
+// unknown is what Pyroscope answers where it has no better code.
+func unknown(format string, values ...any) error {
+	return connect.NewError(connect.CodeUnknown, fmt.Errorf(format, values...))
 }
 
 func notBuilt(what string) error {

@@ -36,6 +36,7 @@ type selection struct {
 	ids      map[uuid.UUID]bool
 	spans    map[string]bool // hexadecimal, in small letters
 	traces   map[string]bool
+	callSite []string // functions that a stack begins with, from the root
 }
 
 // windowed begins a selection with the time that is asked for, in milliseconds (`pkg/validation/validate.go`).
@@ -104,7 +105,7 @@ func (one *selection) only(profiles, spans, traces []string) error {
 	for _, text := range profiles {
 		id, err := uuid.Parse(text)
 		if err != nil {
-			return invalid("profile_id_selector: %v", err)
+			return unknown("profile_id_selector: %v", err)
 		}
 		if one.ids == nil {
 			one.ids = map[uuid.UUID]bool{}
@@ -122,10 +123,10 @@ func hexes(texts []string, length int, what string) (map[string]bool, error) {
 	var found map[string]bool
 	for _, text := range texts {
 		if len(text) != length {
-			return nil, invalid("invalid %s id length: %q", what, text)
+			return nil, unknown("invalid %s id length: %q", what, text)
 		}
 		if _, err := hex.DecodeString(text); err != nil {
-			return nil, invalid("invalid %s id %q: %v", what, text, err)
+			return nil, unknown("invalid %s id %q: %v", what, text, err)
 		}
 		if found == nil {
 			found = map[string]bool{}
@@ -266,8 +267,11 @@ func (s *Store) bodies(one *selection, places []stored) ([][]byte, error) {
 	})
 }
 
-// narrow leaves the samples of the spans or traces that are asked for.
+// narrow leaves the samples of the call site, the spans or the traces that are asked for.
 func (one *selection) narrow(read *googlev1.Profile) {
+	if len(one.callSite) > 0 {
+		read.Sample = slices.DeleteFunc(read.Sample, func(sample *googlev1.Sample) bool { return !one.begins(read, sample) })
+	}
 	name, wanted := spanLabel, one.spans
 	if one.traces != nil {
 		name, wanted = traceLabel, one.traces
@@ -280,6 +284,22 @@ func (one *selection) narrow(read *googlev1.Profile) {
 			return read.StringTable[label.Key] == name && wanted[strings.ToLower(read.StringTable[label.Str])]
 		})
 	})
+}
+
+func (one *selection) begins(read *googlev1.Profile, sample *googlev1.Sample) bool {
+	rest := one.callSite
+	for _, id := range slices.Backward(sample.LocationId) {
+		for _, line := range slices.Backward(read.Location[id-1].Line) {
+			if len(rest) == 0 {
+				return true
+			}
+			if read.StringTable[read.Function[line.FunctionId-1].Name] != rest[0] {
+				return false
+			}
+			rest = rest[1:]
+		}
+	}
+	return len(rest) == 0
 }
 
 func internal(err error) error { return connect.NewError(connect.CodeInternal, err) }

@@ -24,11 +24,16 @@ func tidy(one *profile.Profile) {
 	for _, sample := range one.Sample {
 		sample.NumLabel, sample.NumUnit = nil, nil
 	}
+	nowhere := &profile.Mapping{ID: freeMapping(one)}
 	for _, location := range one.Location {
-		if location.Mapping != nil && location.Mapping.HasFunctions {
+		if location.Mapping == nil {
+			location.Mapping = nowhere
+		}
+		if location.Mapping.HasFunctions {
 			location.Address = 0
 		}
 	}
+	one.Mapping = append(one.Mapping, nowhere)
 	for _, mapping := range one.Mapping {
 		if mapping.HasFunctions {
 			mapping.Start, mapping.Limit, mapping.Offset = 0, 0, 0
@@ -37,6 +42,14 @@ func tidy(one *profile.Profile) {
 	for _, function := range one.Function {
 		function.Name = withoutTypes(function.Name)
 	}
+}
+
+func freeMapping(one *profile.Profile) uint64 {
+	free := uint64(1)
+	for _, mapping := range one.Mapping {
+		free = max(free, mapping.ID+1)
+	}
+	return free
 }
 
 const shape = "[go.shape."
@@ -194,7 +207,7 @@ var packer = func() *zstd.Encoder {
 // typed adds the labels that Pyroscope makes itself, by which a profile is found (`pkg/phlaredb/labels`).
 func typed(set labels.Labels, one *profile.Profile, number int) labels.Labels {
 	kind, period := one.SampleType[number], periodType(one)
-	builder := labels.NewBuilder(set).Del(deltaLabel, orderLabel)
+	builder := labels.NewBuilder(set).Del(deltaLabel, orderLabel, sessionLabel)
 	builder.Set("__service_name__", set.Get(serviceLabel))
 	builder.Set("__type__", kind.Type).Set("__unit__", kind.Unit)
 	builder.Set("__period_type__", period.Type).Set("__period_unit__", period.Unit)

@@ -23,7 +23,8 @@ func (s *Store) nodes(ctx context.Context, asked int64) (int64, error) {
 	return asked, nil
 }
 
-// SelectMergeStacktraces adds up the stacks of a selection: a flame graph, or a whole profile as pprof.
+// SelectMergeStacktraces adds up the stacks of a selection: a flame graph or a tree, or a whole profile as
+// pprof.
 func (q querier) SelectMergeStacktraces(
 	ctx context.Context, request *connect.Request[querierv1.SelectMergeStacktracesRequest],
 ) (*connect.Response[querierv1.SelectMergeStacktracesResponse], error) {
@@ -32,24 +33,28 @@ func (q querier) SelectMergeStacktraces(
 		return nil, notBuilt("asynchronous queries")
 	}
 	switch m.Format {
-	case querierv1.ProfileFormat_PROFILE_FORMAT_UNSPECIFIED, querierv1.ProfileFormat_PROFILE_FORMAT_FLAMEGRAPH:
-		most, err := q.nodes(ctx, m.GetMaxNodes())
-		if err != nil {
-			return nil, err
-		}
-		root, err := q.tree(ctx, m, most)
-		if err != nil {
-			return nil, err
-		}
-		answer.Flamegraph = flamegraph(root, m.GetMaxNodes())
+	case querierv1.ProfileFormat_PROFILE_FORMAT_DOT:
+		return nil, notBuilt("format dot")
 	case querierv1.ProfileFormat_PROFILE_FORMAT_PPROF:
 		merged, err := q.merged(ctx, m)
 		if err != nil {
 			return nil, err
 		}
 		answer.Pprof = &querierv1.PprofProfile{Profile: merged}
-	default:
-		return nil, notBuilt("format " + m.Format.String())
+		return connect.NewResponse(answer), nil
+	}
+	most, err := q.nodes(ctx, m.GetMaxNodes())
+	if err != nil {
+		return nil, err
+	}
+	root, err := q.tree(ctx, m, most)
+	if err != nil {
+		return nil, err
+	}
+	if m.Format == querierv1.ProfileFormat_PROFILE_FORMAT_TREE {
+		answer.Tree = root.bytes()
+	} else {
+		answer.Flamegraph = flamegraph(root, m.GetMaxNodes())
 	}
 	return connect.NewResponse(answer), nil
 }
@@ -58,18 +63,18 @@ func (q querier) SelectMergeStacktraces(
 func (q querier) SelectMergeSpanProfile(
 	ctx context.Context, request *connect.Request[querierv1.SelectMergeSpanProfileRequest],
 ) (*connect.Response[querierv1.SelectMergeSpanProfileResponse], error) {
-	m := request.Msg
+	m, format := request.Msg, querierv1.ProfileFormat_PROFILE_FORMAT_FLAMEGRAPH
 	if m.Format == querierv1.ProfileFormat_PROFILE_FORMAT_TREE {
-		return nil, notBuilt("format " + m.Format.String())
+		format = m.Format
 	}
 	answer, err := q.SelectMergeStacktraces(ctx, connect.NewRequest(&querierv1.SelectMergeStacktracesRequest{
 		ProfileTypeID: m.ProfileTypeID, LabelSelector: m.LabelSelector, Start: m.Start, End: m.End, MaxNodes: m.MaxNodes,
-		SpanSelector: m.SpanSelector,
+		SpanSelector: m.SpanSelector, Format: format,
 	}))
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&querierv1.SelectMergeSpanProfileResponse{Flamegraph: answer.Msg.Flamegraph}), nil
+	return connect.NewResponse(&querierv1.SelectMergeSpanProfileResponse{Flamegraph: answer.Msg.Flamegraph, Tree: answer.Msg.Tree}), nil
 }
 
 // SelectMergeProfile is the whole profile of a selection, not pruned unless that is asked for.
@@ -89,8 +94,8 @@ func (q querier) SelectMergeProfile(
 
 // asked reads what a query of stacks selects.
 func (q querier) asked(ctx context.Context, m *querierv1.SelectMergeStacktracesRequest) (*selection, error) {
-	if m.StackTraceSelector != nil {
-		return nil, notBuilt("stack_trace_selector")
+	if m.StackTraceSelector.GetGoPgo() != nil {
+		return nil, notBuilt("selector of stacks for the Go compiler (go_pgo)")
 	}
 	one, err := q.windowed(ctx, m.Start, m.End)
 	if err != nil {
@@ -101,6 +106,9 @@ func (q querier) asked(ctx context.Context, m *querierv1.SelectMergeStacktracesR
 	}
 	if err := one.matching(m.LabelSelector); err != nil {
 		return nil, err
+	}
+	for _, location := range m.StackTraceSelector.GetCallSite() {
+		one.callSite = append(one.callSite, location.GetName())
 	}
 	return one, one.only(m.ProfileIdSelector, m.SpanSelector, m.TraceIdSelector)
 }
@@ -114,7 +122,7 @@ func (q querier) tree(ctx context.Context, m *querierv1.SelectMergeStacktracesRe
 	if err := q.each(ctx, one, found.addProfile); err != nil {
 		return nil, err
 	}
-	found.truncate(found.least(most))
+	found.prune(most)
 	return &found.node, nil
 }
 

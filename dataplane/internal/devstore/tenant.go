@@ -37,9 +37,9 @@ func named(header http.Header, writes bool) (string, error) {
 		return "", connect.NewError(connect.CodeInvalidArgument,
 			errors.New("devstore answers for one tenant at a time: several (a|b) are not built, Pyroscope has them"))
 	case len(name) > longestTenant:
-		return "", connect.NewError(connect.CodeInvalidArgument, errors.New("tenant ID is too long: max 150 characters"))
+		return "", connect.NewError(connect.CodeUnauthenticated, errors.New("tenant ID is too long: max 150 characters"))
 	case name == "." || name == ".." || strings.ContainsFunc(name, forbidden):
-		return "", connect.NewError(connect.CodeInvalidArgument,
+		return "", connect.NewError(connect.CodeUnauthenticated,
 			errors.New("tenant ID has characters that are not valid; valid: letters, digits and !-_.*'()"))
 	}
 	return name, nil

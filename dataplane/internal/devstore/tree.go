@@ -1,6 +1,7 @@
 package devstore
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -80,6 +81,16 @@ func nth(totals []int64, most int64) int64 {
 	return totals[int64(len(totals))-most]
 }
 
+// prunings is how often Pyroscope truncates a tree on its way from one block. Each counts the nodes named other that the
+// one before has made.
+const prunings = 3
+
+func (n *node) prune(most int64) {
+	for range prunings {
+		n.truncate(n.least(most))
+	}
+}
+
 // truncate makes what is smaller than “least“ part of a sibling named other.
 func (n *node) truncate(least int64) {
 	var rest int64
@@ -98,4 +109,21 @@ func (n *node) truncate(least int64) {
 	for _, child := range n.children {
 		child.truncate(least)
 	}
+}
+
+// bytes are Pyroscope's own form of a tree: name, self and number of children of each node, from right to left.
+func (n *node) bytes() []byte {
+	if len(n.children) == 0 {
+		return nil
+	}
+	return n.append(nil)
+}
+
+func (n *node) append(to []byte) []byte {
+	to = append(binary.AppendUvarint(to, uint64(len(n.name))), n.name...)
+	to = binary.AppendUvarint(binary.AppendUvarint(to, uint64(n.self)), uint64(len(n.children)))
+	for _, child := range slices.Backward(n.children) {
+		to = child.append(to)
+	}
+	return to
 }

@@ -22,6 +22,7 @@ const (
 	serviceLabel = "service_name"
 	deltaLabel   = "__delta__"
 	orderLabel   = "__order__"
+	sessionLabel = "__session_id__" // of a process; kept only where a limit is set for it, which none of ours does
 	spyLabel     = "pyroscope_spy"
 	noService    = "unknown_service"
 	spanLabel    = "span_id" // of a sample; so is trace_id
