@@ -38,14 +38,14 @@ It is for development and tests. It believes whoever reaches it, keeps everythin
 for one tenant at a time (X-Scope-OrgID: a|b is refused). For production, and for everything else that Pyroscope has
 (object storage, replicas, symbolization, exemplars, heat maps, recording rules, its UI), there is Pyroscope.
 
-  devstore -data FOLDER [-listen ADDRESS] [-runtime-config.file OVERRIDES.YAML] [limits]
+  devstore -data FOLDER [-listen ADDRESS] [-metrics ADDRESS] [-overrides OVERRIDES.YAML] [limits]
 
 Flags; the limits are Pyroscope's by name, meaning and default, for tenants that the file does not name:
 `
 
 type options struct {
-	listen string
-	store  devstore.Options
+	listen, metrics string
+	store           devstore.Options
 }
 
 // flags reads the command line, or says what is wrong with it.
@@ -55,8 +55,9 @@ func flags(arguments []string, help io.Writer) (*options, error) {
 	set := flag.NewFlagSet("devstore", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	set.StringVar(&o.listen, "listen", "127.0.0.1:4040", "address; it has no authentication: keep it where only the gateway reaches it")
+	set.StringVar(&o.metrics, "metrics", "", "address of /metrics, /healthz and /ready; without it they are on -listen")
 	set.StringVar(&o.store.Data, "data", "", "folder of the database; made when it is missing")
-	set.StringVar(&o.store.Overrides, "runtime-config.file", "", "limits per tenant, Pyroscope's overrides; read again when it changes, unknown keys do nothing")
+	set.StringVar(&o.store.Overrides, "overrides", "", "limits per tenant, in the form of Pyroscope's runtime configuration; read again when it changes, unknown keys do nothing")
 	set.IntVar(&o.store.BodyMegabytes, "max-body-mb", devstore.DefaultBodyMegabytes, "size of one request, unpacked")
 	set.DurationVar(&o.store.SweepEvery, "sweep-interval", devstore.DefaultSweepEvery, "how often expired profiles are deleted")
 	set.Var(&limits.RetentionPeriod, "retention-period", "how long profiles are kept; 0: for ever")
@@ -95,8 +96,10 @@ func (o *options) check(rest []string) error {
 	case o.store.SweepEvery < time.Second:
 		return fmt.Errorf("-sweep-interval is %s; it must be 1s or more", o.store.SweepEvery)
 	}
-	if _, _, err := net.SplitHostPort(o.listen); err != nil {
-		return fmt.Errorf("-listen is %q; it must be ADDRESS:PORT, as 127.0.0.1:4040", o.listen)
+	for name, address := range map[string]string{"listen": o.listen, "metrics": o.metrics} {
+		if _, _, err := net.SplitHostPort(address); err != nil && (address != "" || name == "listen") {
+			return fmt.Errorf("-%s is %q; it must be ADDRESS:PORT, as 127.0.0.1:4040", name, address)
+		}
 	}
 	return o.store.Limits.Check()
 }
@@ -127,26 +130,50 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", o.listen)
+	addresses, handlers := []string{o.listen}, []http.Handler{store.Handler()}
+	if o.metrics != "" {
+		addresses, handlers = append(addresses, o.metrics), append(handlers, store.Status())
+	}
+	listeners, err := listen(addresses)
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
 	plain := new(http.Protocols)
 	plain.SetHTTP1(true)
 	plain.SetUnencryptedHTTP2(true) // gRPC
-	server := &http.Server{
-		Handler: store.Handler(), Protocols: plain, ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime,
-		WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
+	failed, servers := make(chan error, len(listeners)), make([]*http.Server, len(listeners))
+	for i, listener := range listeners {
+		servers[i] = &http.Server{
+			Handler: handlers[i], Protocols: plain, ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime,
+			WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
+		}
+		go func() { failed <- servers[i].Serve(listener) }()
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	slog.Info("devstore listens; for production there is Pyroscope", "address", listener.Addr().String(), "data", o.store.Data)
+	slog.Info("devstore listens; for production there is Pyroscope", "address", listeners[0].Addr().String(), "data", o.store.Data)
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
-		defer cancel()
-		err = server.Shutdown(late)
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	for _, server := range servers {
+		err = errors.Join(err, server.Shutdown(late))
 	}
 	return errors.Join(err, store.Close())
+}
+
+// listen opens all addresses, or none.
+func listen(addresses []string) ([]net.Listener, error) {
+	var opened []net.Listener
+	for _, address := range addresses {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			for _, other := range opened {
+				err = errors.Join(err, other.Close())
+			}
+			return nil, err
+		}
+		opened = append(opened, listener)
+	}
+	return opened, nil
 }

@@ -40,9 +40,22 @@ func (s *Store) routes() http.Handler {
 	mux.Handle("POST "+otlpPath, s.plainly(otlpPath, s.postOTLP))
 	mux.Handle("POST /ingest", s.plainly("/ingest", s.ingest))
 	mux.Handle("POST /pyroscope/ingest", s.plainly("/ingest", s.ingest))
-	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ready") })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.options.Registry, promhttp.HandlerOpts{}))
+	s.status(mux)
 	return mux
+}
+
+// Status serves /metrics, /healthz and /ready alone: what may be asked by who may not read profiles.
+func (s *Store) Status() http.Handler {
+	mux := http.NewServeMux()
+	s.status(mux)
+	return mux
+}
+
+func (s *Store) status(mux *http.ServeMux) {
+	for path, word := range map[string]string{"GET /ready": "ready", "GET /healthz": "ok"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, word) })
+	}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.options.Registry, promhttp.HandlerOpts{}))
 }
 
 // plainly serves a path that is no procedure. What it refuses is JSON with the code that goes with the status, of
