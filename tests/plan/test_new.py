@@ -237,8 +237,9 @@ def test_who_leaves_writes_nothing(project: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("flameplane exp", {"explain"}),
+        ("flameplane exp", {"explain", "export"}),
         ("flameplane explain ", {"checkout", "search"}),
+        ("flameplane export request --service ch", {"checkout"}),
         ("flameplane explain ch", {"checkout"}),
         ("flameplane new --team p", {"payments"}),
         ("flameplane new --language n", {"node", "native"}),
