@@ -102,11 +102,11 @@ func said(value any) string {
 //go:embed differences.yaml
 var differencesText []byte
 
-// Difference is one that we know of and have decided to keep.
+// Difference is one that we know of and have decided to keep, in each of its cases.
 type Difference struct {
-	Case string   // group/name
-	At   []string // places as a mismatch names them, and all that is below them
-	Why  string
+	Cases []string // group/name
+	At    []string // places as a mismatch names them, and all that is below them
+	Why   string
 }
 
 // Differences reads the list.
@@ -118,8 +118,8 @@ func Differences() ([]Difference, error) {
 		return nil, fmt.Errorf("differences.yaml: %w", err)
 	}
 	for _, one := range listed.Differences {
-		if one.Case == "" || len(one.At) == 0 || one.Why == "" {
-			return nil, fmt.Errorf("differences.yaml: %q needs case, at and why", one.Case)
+		if len(one.Cases) == 0 || len(one.At) == 0 || one.Why == "" {
+			return nil, fmt.Errorf("differences.yaml: %s needs cases, at and why", one.Cases)
 		}
 	}
 	return listed.Differences, nil
@@ -128,7 +128,7 @@ func Differences() ([]Difference, error) {
 func (d *Difference) covers(m Mismatch) (at int, ok bool) {
 	for i, place := range d.At {
 		rest, below := strings.CutPrefix(m.At, place)
-		if d.Case == m.Case && below && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+		if slices.Contains(d.Cases, m.Case) && below && (rest == "" || rest[0] == '.' || rest[0] == '[') {
 			return i, true
 		}
 	}
@@ -142,7 +142,7 @@ func Judge(found []Mismatch, listed []Difference) (unlisted []Mismatch, stale []
 		known := false
 		for _, difference := range listed {
 			if at, ok := difference.covers(one); ok {
-				seen[difference.Case+" at "+difference.At[at]], known = true, true
+				seen[one.Case+" at "+difference.At[at]], known = true, true
 			}
 		}
 		if !known {
@@ -150,9 +150,11 @@ func Judge(found []Mismatch, listed []Difference) (unlisted []Mismatch, stale []
 		}
 	}
 	for _, difference := range listed {
-		for _, place := range difference.At {
-			if key := difference.Case + " at " + place; !seen[key] {
-				stale = append(stale, key)
+		for _, name := range difference.Cases {
+			for _, place := range difference.At {
+				if key := name + " at " + place; !seen[key] {
+					stale = append(stale, key)
+				}
 			}
 		}
 	}
