@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -22,7 +21,6 @@ import (
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 
-	"flameplane.dev/dataplane/internal/audit"
 	"flameplane.dev/dataplane/internal/caller"
 	"flameplane.dev/dataplane/internal/door"
 	"flameplane.dev/dataplane/internal/grants"
@@ -42,10 +40,21 @@ const (
 type options struct {
 	listen, metrics, audit, replica, namespace string
 	folders                                    settings.Folders
+	every                                      time.Duration // after which lines are shipped
 }
 
 func main() {
-	var o options
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+	if err := run(ctx, parsed(), os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "gateway: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func parsed() options {
+	o := options{every: time.Minute}
 	flag.StringVar(&o.listen, "listen", ":4040", "address of the API")
 	flag.StringVar(&o.metrics, "metrics", ":4041", "address of /metrics, /healthz and /ready")
 	flag.StringVar(&o.folders.Config, "config", "", "gateway.yaml; read again when it changes")
@@ -54,13 +63,7 @@ func main() {
 	flag.StringVar(&o.audit, "audit", "", "folder for the audit log")
 	flag.Parse()
 	o.replica, o.namespace = os.Getenv("POD_NAME"), os.Getenv("POD_NAMESPACE")
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
-	if err := run(ctx, o, os.Stdout); err != nil {
-		fmt.Fprintf(os.Stderr, "gateway: %v\n", err)
-		os.Exit(1)
-	}
+	return o
 }
 
 func (o options) check() error {
@@ -106,14 +109,14 @@ func run(ctx context.Context, o options, records io.Writer) error {
 	if err != nil {
 		return err
 	}
-	journal, err := audit.Open(filepath.Join(o.audit, "chain.jsonl"), o.replica, records)
+	log, err := openLog(ctx, o, state.Audit, records, registry)
 	if err != nil {
 		return err
 	}
-	defer journal.Close()
+	defer log.close()
 	handler := door.New(door.Parts{
-		Settings: watched, Callers: caller.NewVerifier(&http.Client{Timeout: issuerTime}, reviews), Journal: journal,
-		Grants: store, Backend: backend, Metrics: door.NewMetrics(registry),
+		Settings: watched, Callers: caller.NewVerifier(&http.Client{Timeout: issuerTime}, reviews), Journal: log.journal,
+		Anchors: log.anchors(), Grants: store, Backend: backend, Metrics: door.NewMetrics(registry),
 	})
 	go watched.Run(ctx, reload)
 	return serve(ctx, o, handler, status(registry, backend))

@@ -50,27 +50,30 @@ func (h Head) next(record any) ([]byte, Head, error) {
 	return text, Head{h.Replica, h.Seq + 1, hash}, nil
 }
 
-var ending = regexp.MustCompile(`,"hash":"([0-9a-f]{64})"\}$`)
+var ending = regexp.MustCompile(`^,"hash":"([0-9a-f]{64})"\}$`)
+
+const endingLength = len(`,"hash":""}`) + 2*sha256.Size
 
 // errTorn is a last line that was not finished: the process was killed while it wrote, so nobody was answered.
 var errTorn = errors.New("the line is not whole")
 
 // read takes one line apart and checks its hash against its text.
 func read(text []byte) (link, string, error) {
-	at := ending.FindSubmatchIndex(text)
-	if at == nil {
+	at := max(len(text)-endingLength, 0)
+	found := ending.FindSubmatch(text[at:])
+	if found == nil {
 		return link{}, "", errTorn
 	}
-	hash := string(text[at[2]:at[3]])
-	before := append(bytes.Clone(text[:at[0]]), '}')
+	hash := string(found[1])
+	before := append(bytes.Clone(text[:at]), '}')
 	if sum := sha256.Sum256(before); hex.EncodeToString(sum[:]) != hash {
 		return link{}, "", errors.New("the line was changed: its hash is another")
 	}
-	var found struct {
+	var whole struct {
 		Chain link `json:"chain"`
 	}
-	if err := json.Unmarshal(before, &found); err != nil {
+	if err := json.Unmarshal(before, &whole); err != nil {
 		return link{}, "", fmt.Errorf("the line is no JSON: %w", err)
 	}
-	return found.Chain, hash, nil
+	return whole.Chain, hash, nil
 }

@@ -9,13 +9,43 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func write(t *testing.T, journal *Journal, record any) Head {
 	t.Helper()
-	head, err := journal.append(context.Background(), record)
+	head, err := journal.append(context.Background(), record, false)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return head
+}
+
+// roomy lets everything stand in one segment.
+var roomy = Limits{Segment: 1 << 30, Every: time.Hour, Budget: 1 << 30}
+
+func open(t *testing.T, folder string, limits Limits) *Journal {
+	t.Helper()
+	journal, err := Open(folder, "gateway-0", nil, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return journal
+}
+
+// begin is a log whose first segment is the file that is returned.
+func begin(t *testing.T) (*Journal, string) {
+	t.Helper()
+	folder := t.TempDir()
+	return open(t, folder, roomy), filepath.Join(folder, segmentName(1))
+}
+
+// followed is the last line of a whole chain.
+func followed(t *testing.T, text []byte) Head {
+	t.Helper()
+	head, _, torn, err := follow(bytes.NewReader(text), Head{Replica: "gateway-0", Hash: genesis})
+	if err != nil || torn != 0 {
+		t.Fatalf("no chain: %d bytes torn, %v", torn, err)
 	}
 	return head
 }
@@ -30,9 +60,9 @@ func lines(t *testing.T, path string) []string {
 }
 
 func TestLinesOfManyWritersAreOneChain(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "chain.jsonl")
+	folder := t.TempDir()
 	var mirror bytes.Buffer
-	journal, err := Open(path, "gateway-0", &mirror)
+	journal, err := Open(folder, "gateway-0", &mirror, roomy)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,25 +74,21 @@ func TestLinesOfManyWritersAreOneChain(t *testing.T) {
 	if err := journal.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := len(lines(t, path)); got != 502 { // with started and stopped
+	if got := len(lines(t, filepath.Join(folder, segmentName(1)))); got != 502 { // with started and stopped
 		t.Fatalf("%d lines", got)
 	}
-	head, _, torn, err := recoverHead(bytes.NewReader(mirror.Bytes()), "gateway-0")
-	if err != nil || torn != 0 || head != journal.Head() {
-		t.Fatalf("the copy is another chain: %v %v %v", head, torn, err)
+	if head := followed(t, mirror.Bytes()); head != journal.Head() {
+		t.Fatalf("the copy is another chain: %v", head)
 	}
-	if _, err := journal.append(context.Background(), 1); err == nil {
+	if _, err := journal.append(context.Background(), 1, false); err == nil {
 		t.Fatal("a closed journal takes lines")
 	}
 }
 
 func TestAChainGoesOnAfterAStop(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "chain.jsonl")
+	folder := t.TempDir()
 	for run := range 3 {
-		journal, err := Open(path, "gateway-0", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		journal := open(t, folder, roomy)
 		if head := write(t, journal, map[string]any{"run": run}); head.Seq != uint64(run*3+2) {
 			t.Fatalf("run %d has line %d", run, head.Seq)
 		}
@@ -70,36 +96,37 @@ func TestAChainGoesOnAfterAStop(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if head := followed(t, all(t, folder)); head.Seq != 9 {
+		t.Fatalf("%v", head)
+	}
 }
 
 func TestATornLineIsCutOffAndSaid(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "chain.jsonl")
-	journal, err := Open(path, "gateway-0", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, journal, map[string]any{"n": 1})
-	_ = journal.file.Close() // killed: no last line
-	text, _ := os.ReadFile(path)
-	if err := os.WriteFile(path, append(text, `{"chain":{"replica":"gate`...), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	again, err := Open(path, "gateway-0", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer again.Close()
-	if all := lines(t, path); len(all) != 3 || !strings.Contains(all[2], `"torn_bytes":25`) {
-		t.Fatalf("%q", all)
+	for name, before := range map[string]int{"in a segment": 1, "at the start of one": 0} {
+		t.Run(name, func(t *testing.T) {
+			journal, path := begin(t)
+			if before == 0 {
+				journal.disk.limits.Segment = 1 // each batch in a segment of its own
+				path = filepath.Join(filepath.Dir(path), segmentName(3))
+			}
+			head := write(t, journal, map[string]any{"n": 1})
+			_ = journal.disk.file.Close() // killed: no last line
+			text, _ := os.ReadFile(path)
+			if err := os.WriteFile(path, append(text, `{"chain":{"replica":"gate`...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			again := open(t, filepath.Dir(path), roomy)
+			defer again.Close()
+			whole := all(t, filepath.Dir(path))
+			if got := followed(t, whole); got.Seq != head.Seq+1 || !bytes.Contains(whole, []byte(`"torn_bytes":25`)) {
+				t.Fatalf("%s", whole)
+			}
+		})
 	}
 }
 
 func TestEveryChangeOfALineIsFound(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "chain.jsonl")
-	journal, err := Open(path, "gateway-0", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	journal, path := begin(t)
 	for i := range 5 {
 		write(t, journal, map[string]any{"n": i})
 	}
@@ -108,7 +135,8 @@ func TestEveryChangeOfALineIsFound(t *testing.T) {
 	check := func(name string, changed []string) {
 		t.Helper()
 		text := strings.Join(changed, "\n") + "\n"
-		if _, _, torn, err := recoverHead(strings.NewReader(text), "gateway-0"); err == nil && torn == 0 {
+		start := Head{Replica: "gateway-0", Hash: genesis}
+		if _, _, torn, err := follow(strings.NewReader(text), start); err == nil && torn == 0 {
 			t.Errorf("%s is not found", name)
 		}
 	}
@@ -136,14 +164,14 @@ func TestAFullDiskIsSaidAndEndsTheChain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	journal := &Journal{file: full, queue: make(chan *entry, 1), done: make(chan struct{}), head: Head{Replica: "x", Hash: genesis}}
-	go journal.run()
+	journal, _ := begin(t)
+	journal.disk.file = full
 	for range 2 {
-		if _, err := journal.append(context.Background(), map[string]any{}); err == nil {
+		if _, err := journal.append(context.Background(), map[string]any{}, false); err == nil {
 			t.Fatal("a line that was not stored counts as written")
 		}
 	}
-	if journal.Head().Seq != 0 {
+	if journal.Head().Seq != 1 {
 		t.Fatal("the head is a line that does not exist")
 	}
 }

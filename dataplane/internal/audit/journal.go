@@ -1,34 +1,42 @@
 package audit
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
+	"time"
 )
 
-// Journal is a replica's chain on its disk. Lines are synced before Write returns; those that wait at the same moment
-// share one sync.
+// Journal is a replica's chain on its disk, in segments. Lines are synced before Write returns; those that wait at the
+// same moment share one sync.
 type Journal struct {
-	path   string
+	disk   disk
 	mirror io.Writer // standard output: the cluster's log collector takes it from there
-	file   *os.File
 	queue  chan *entry
 	done   chan struct{}
 	closed sync.RWMutex
 	shut   bool
-	mutex  sync.Mutex
+
+	mutex  sync.Mutex // of the disk and what follows
 	head   Head
+	missed int   // lines that could not be written since the last one that could
 	broken error // after a failed write the file's end is unknown: no line can follow
+}
+
+// Limits of what a journal keeps on its disk.
+type Limits struct {
+	Segment int64         // bytes after which a segment is closed
+	Every   time.Duration // and time
+	Budget  int64         // bytes of all segments: with more, nothing can be written
+	Forget  bool          // nobody ships them: beyond the budget the oldest segment goes
 }
 
 type entry struct {
 	record any
+	always bool // beyond the budget too
 	head   chan<- result
 }
 
@@ -39,73 +47,40 @@ type result struct {
 
 const mostTogether = 256 // lines of one sync
 
-// Open goes on with the chain of “path“, or begins one. A torn last line is cut off and its place taken by a line that
-// says so; anything else that does not hold is an error: the chain is evidence, and is never repaired.
-func Open(path, replica string, mirror io.Writer) (*Journal, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+// Open goes on with the chain in “folder“, or begins one, in a segment of its own. The place of a torn last line is taken
+// by a line that says so.
+func Open(folder, replica string, mirror io.Writer, limits Limits) (*Journal, error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	left, err := recoverChain(folder, replica)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the audit log is not what was written, and is not repaired (keep the folder as evidence, "+
+			"and let another replica begin a chain of its own): %w", err)
 	}
-	head, whole, torn, err := recoverHead(file, replica)
-	if err == nil && torn > 0 {
-		err = file.Truncate(whole)
+	journal := &Journal{
+		disk: newDisk(folder, limits, left.segments), mirror: mirror, head: left.head,
+		queue: make(chan *entry, mostTogether), done: make(chan struct{}),
 	}
-	if err == nil {
-		_, err = file.Seek(whole, io.SeekStart)
-	}
-	if err != nil {
-		file.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	journal := &Journal{path: path, mirror: mirror, file: file, queue: make(chan *entry, mostTogether), done: make(chan struct{}), head: head}
 	go journal.run()
 	began := map[string]any{"event": "started"}
-	if torn > 0 {
-		began["torn_bytes"] = torn
+	if left.torn > 0 {
+		began["torn_bytes"] = left.torn
 	}
-	if _, err := journal.append(context.Background(), began); err != nil {
-		journal.Close()
-		return nil, err
+	if _, err := journal.append(context.Background(), began, true); err != nil {
+		return nil, errors.Join(err, journal.Close())
 	}
 	return journal, nil
 }
 
-// recoverHead reads a chain to its end: the head, the length of its whole lines, and the bytes behind those.
-func recoverHead(file io.Reader, replica string) (Head, int64, int64, error) {
-	head := Head{Replica: replica, Hash: genesis}
-	var whole int64
-	lines := bufio.NewReaderSize(file, 1<<20)
-	for number := 1; ; number++ {
-		text, err := lines.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return head, whole, int64(len(text)), nil
-		}
-		if err != nil {
-			return head, whole, 0, err
-		}
-		found, hash, err := read(bytes.TrimSuffix(text, []byte("\n")))
-		if err == nil && (found.Seq != head.Seq+1 || found.Prev != head.Hash) {
-			err = errors.New("it does not follow the line before it")
-		}
-		if err != nil {
-			return head, whole, 0, fmt.Errorf("line %d: %w", number, err)
-		}
-		head = Head{found.Replica, found.Seq, hash}
-		whole += int64(len(text))
-	}
-}
-
 // Write puts a decision on record: when it returns without error, its line is on disk.
 func (j *Journal) Write(ctx context.Context, record *Record) error {
-	_, err := j.append(ctx, record.line())
+	_, err := j.append(ctx, record.line(), false)
 	return err
 }
 
 // append adds a line; the head is that line.
-func (j *Journal) append(ctx context.Context, record any) (Head, error) {
+func (j *Journal) append(ctx context.Context, record any, always bool) (Head, error) {
 	answer := make(chan result, 1)
 	j.closed.RLock()
 	if j.shut {
@@ -113,7 +88,7 @@ func (j *Journal) append(ctx context.Context, record any) (Head, error) {
 		return Head{}, errors.New("the journal is closed")
 	}
 	select {
-	case j.queue <- &entry{record, answer}:
+	case j.queue <- &entry{record, always, answer}:
 		j.closed.RUnlock()
 	case <-ctx.Done():
 		j.closed.RUnlock()
@@ -130,9 +105,50 @@ func (j *Journal) Head() Head {
 	return j.head
 }
 
+// Rotate closes the open segment if its time is over, so that it can be shipped.
+func (j *Journal) Rotate() {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	if j.disk.over() {
+		j.disk.rotate()
+	}
+}
+
+// Unshipped are the closed segments that have not left yet, oldest first.
+func (j *Journal) Unshipped() []Segment {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.disk.unshipped()
+}
+
+// Shipped says that a segment is kept elsewhere now. Its file goes as soon as there are lines after it: the newest line
+// stays on disk, since the chain goes on from there.
+func (j *Journal) Shipped(segment Segment) {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	j.disk.shipped(segment.First)
+}
+
+// Lag is for how long the oldest line that was not shipped has waited.
+func (j *Journal) Lag() time.Duration {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	if oldest := j.disk.oldest(); oldest != nil {
+		return time.Since(oldest.Began)
+	}
+	return 0
+}
+
+// Size is how many bytes of the disk the chain takes.
+func (j *Journal) Size() int64 {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.disk.size
+}
+
 // Close ends the chain with a line that says so: after it, a missing line was cut off.
 func (j *Journal) Close() error {
-	_, err := j.append(context.Background(), map[string]any{"event": "stopped"})
+	_, err := j.append(context.Background(), map[string]any{"event": "stopped"}, true)
 	j.closed.Lock()
 	if j.shut {
 		j.closed.Unlock()
@@ -142,7 +158,10 @@ func (j *Journal) Close() error {
 	close(j.queue)
 	j.closed.Unlock()
 	<-j.done
-	return errors.Join(err, j.file.Close())
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	j.disk.rotate()
+	return err
 }
 
 func (j *Journal) run() {
@@ -166,44 +185,51 @@ func (j *Journal) run() {
 }
 
 func (j *Journal) commit(batch []*entry) {
-	head, text := j.Head(), []byte(nil)
-	heads := make([]Head, 0, len(batch))
-	err := j.broken
-	for _, one := range batch {
-		var line []byte
-		var next Head
-		if err != nil {
-			break
-		}
-		if line, next, err = head.next(one.record); err == nil {
-			head, heads, text = next, append(heads, next), append(append(text, line...), '\n')
-		}
-	}
-	if err == nil {
-		if err = j.store(text); err != nil {
-			j.broken = err
-		}
-	}
-	if err != nil {
-		for _, one := range batch {
-			one.head <- result{err: err}
-		}
-		return
-	}
-	j.mutex.Lock()
-	j.head = head
-	j.mutex.Unlock()
+	text, heads, err := j.written(batch)
 	for i, one := range batch {
-		one.head <- result{head: heads[i]}
+		if err != nil {
+			one.head <- result{err: err}
+		} else {
+			one.head <- result{head: heads[i]}
+		}
 	}
-	if j.mirror != nil {
+	if err == nil && j.mirror != nil {
 		_, _ = j.mirror.Write(text) // a copy: whether it arrives is the log collector's matter
 	}
 }
 
-func (j *Journal) store(text []byte) error {
-	if _, err := j.file.Write(text); err != nil {
-		return err
+// written stores the lines of a batch. After lines that could not be stored, the first that can says how many.
+func (j *Journal) written(batch []*entry) ([]byte, []Head, error) {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	head, text, heads, always, err := j.head, []byte(nil), make([]Head, 0, len(batch)), false, j.broken
+	add := func(record any) {
+		var line []byte
+		if err == nil {
+			line, head, err = head.next(record)
+			text = append(append(text, line...), '\n')
+		}
 	}
-	return j.file.Sync()
+	if j.missed > 0 {
+		add(map[string]any{"event": "resumed", "unrecorded": j.missed})
+	}
+	for _, one := range batch {
+		add(one.record)
+		heads, always = append(heads, head), always || one.always
+	}
+	if err == nil && !always {
+		err = j.disk.fits(int64(len(text)))
+	}
+	if err == nil {
+		err = j.disk.append(text, j.head.Seq+1, head)
+		if errors.Is(err, errHalfWritten) {
+			j.broken = err
+		}
+	}
+	if err != nil {
+		j.missed += len(batch)
+		return nil, nil, err
+	}
+	j.head, j.missed = head, 0
+	return text, heads, nil
 }

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -11,8 +12,8 @@ import (
 const sample = "testdata/chain.jsonl"
 
 func TestTheSampleIsWhatIsWritten(t *testing.T) {
-	path := t.TempDir() + "/chain.jsonl"
-	journal, err := Open(path, "gateway-7f9c-x2x4l", nil)
+	folder := t.TempDir()
+	journal, err := Open(folder, "gateway-7f9c-x2x4l", nil, roomy)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func TestTheSampleIsWhatIsWritten(t *testing.T) {
 	if err := journal.Close(); err != nil {
 		t.Fatal(err)
 	}
-	written, err := os.ReadFile(path)
+	written, err := os.ReadFile(filepath.Join(folder, segmentName(1)))
 	if err != nil {
 		t.Fatal(err)
 	}

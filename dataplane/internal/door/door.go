@@ -24,11 +24,17 @@ type Journal interface {
 	Write(ctx context.Context, record *audit.Record) error
 }
 
+// Anchors note the newest record where nobody here can change it; audit.Shipper does.
+type Anchors interface {
+	Anchor(ctx context.Context) error
+}
+
 // Parts are what a door is made of.
 type Parts struct {
 	Settings *settings.Watched
 	Callers  *caller.Verifier
 	Journal  Journal
+	Anchors  Anchors // none: the record is on this disk and on standard output
 	Grants   grants.Store
 	Backend  *Backend
 	Metrics  *Metrics
@@ -165,10 +171,14 @@ func (d *Door) admit(v *visit, call *Call) (Decision, error) {
 	return decision, nil
 }
 
-// use uses a decision's grant up, after the answer is at hand: a backend that fails costs nobody a grant.
+// use uses a decision's grant up, after the answer is at hand: neither a backend that fails nor a record that could not
+// leave costs anybody a grant.
 func (d *Door) use(ctx context.Context, v *visit, decision Decision) error {
 	if decision.Grant == nil {
 		return nil
+	}
+	if err := d.anchor(ctx, v); err != nil {
+		return err
 	}
 	err := d.Grants.Use(ctx, decision.Grant, v.record.Request)
 	switch {
@@ -183,25 +193,56 @@ func (d *Door) use(ctx context.Context, v *visit, decision Decision) error {
 	return nil
 }
 
-// settle completes the record and writes it.
+// settle completes the record and writes it. A whole profile waits until that line is noted outside as well; where that
+// fails, a second line of the same request says that it stayed here.
 func (d *Door) settle(v *visit, answer *held, r *http.Request, received int64, start time.Time) {
-	answer.WriteHeader(http.StatusOK)
+	ctx := context.WithoutCancel(r.Context())
 	if v.record.Rule == "" { // the protocol's own refusals come before anything could be decided
 		v.record.Rule = "protocol"
 	}
 	v.record.Received, v.record.Duration = received, d.Now().Sub(start)
-	v.record.Status, v.record.Bytes, v.record.SHA256 = answer.status, answer.body.Len(), answer.sum()
-	err := d.Journal.Write(context.WithoutCancel(r.Context()), &v.record)
-	if err != nil {
-		slog.Error("the audit record cannot be written", "request", v.record.Request, "err", err)
-		d.Metrics.AuditErrors.Inc()
-		if v.kind == Export && v.record.Allowed {
-			v.record.Allowed = false
-			*answer = *newHeld()
-			d.refused(answer, r, refuse(unavailable, "audit", "whole profiles leave only on record, and the record cannot be written right now"))
+	leaves := v.kind == Export && v.record.Allowed
+	err := d.put(ctx, v, answer)
+	written := err == nil
+	if written && leaves {
+		err = d.anchor(ctx, v)
+	}
+	if err != nil && leaves {
+		*answer = *newHeld()
+		d.refused(answer, r, unrecorded())
+		if written {
+			_ = d.put(ctx, v, answer)
 		}
 	}
 	d.Metrics.count(&v.record)
+}
+
+// put writes the record of an answer.
+func (d *Door) put(ctx context.Context, v *visit, answer *held) error {
+	answer.WriteHeader(http.StatusOK)
+	v.record.Status, v.record.Bytes, v.record.SHA256 = answer.status, answer.body.Len(), answer.sum()
+	err := d.Journal.Write(ctx, &v.record)
+	if err != nil {
+		slog.Error("the audit record cannot be written", "request", v.record.Request, "err", err)
+		d.Metrics.AuditErrors.Inc()
+	}
+	return err
+}
+
+// anchor returns once everything on record so far is noted outside.
+func (d *Door) anchor(ctx context.Context, v *visit) error {
+	if d.Anchors == nil {
+		return nil
+	}
+	if err := d.Anchors.Anchor(ctx); err != nil {
+		slog.Error("the audit record cannot be noted outside", "request", v.record.Request, "err", err)
+		return unrecorded()
+	}
+	return nil
+}
+
+func unrecorded() error {
+	return refuse(unavailable, "audit", "whole profiles leave only on record, and the record cannot be kept safe right now")
 }
 
 // refused answers in the caller's protocol.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -49,6 +50,29 @@ type AuditBucket struct {
 	Prefix   string `yaml:"prefix"`
 	Region   string `yaml:"region"`
 	Endpoint string `yaml:"endpoint"`
+}
+
+// URL of the endpoint. Where it names no scheme, it is TLS; AWS's own is left to the SDK.
+func (a AuditBucket) URL() string {
+	if a.Endpoint == "" || strings.Contains(a.Endpoint, "://") {
+		return a.Endpoint
+	}
+	return "https://" + a.Endpoint
+}
+
+func (a AuditBucket) check(say func(format string, values ...any)) {
+	for key, value := range map[string]string{"bucket": a.Bucket, "prefix": a.Prefix, "region": a.Region} {
+		if value == "" {
+			say("audit.%s is missing", key)
+		}
+	}
+	if a.Prefix != "" && !strings.HasSuffix(a.Prefix, "/") {
+		say("audit.prefix is %q; it must end with a slash", a.Prefix)
+	}
+	address, err := url.Parse(a.URL())
+	if err != nil || a.Endpoint != "" && (address.Host == "" || address.Scheme != "https" && address.Scheme != "http") {
+		say("audit.endpoint is %q; it must be a host, or http(s)://host[:port]", a.Endpoint)
+	}
 }
 
 // People says whose tokens of people count, and who of them reads every tenant.
@@ -147,6 +171,9 @@ func (g *Gateway) check() error {
 				say("backend.tls is set, but %s is reached in plain text", url)
 			}
 		}
+	}
+	if g.Audit != nil {
+		g.Audit.check(say)
 	}
 	seen := map[string]bool{}
 	for i, tenant := range g.Tenants {
