@@ -52,6 +52,7 @@ type world struct {
 	ci       *issuer
 	backend  *backend
 	journal  *journal
+	anchors  *anchors
 	reviews  *reviews
 	leases   *memory
 	folders  settings.Folders
@@ -78,7 +79,7 @@ pluginSettings: {enableFlameGraphDotComExport: false}
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, issuer: newIssuer(t), ci: newIssuer(t), journal: &journal{}, reviews: &reviews{}, leases: newMemory()}
-	w.backend = newBackend(t)
+	w.backend, w.anchors = newBackend(t), &anchors{of: w.journal}
 	folder := t.TempDir()
 	w.folders = settings.Folders{Config: filepath.Join(folder, "gateway.yaml"), Gate: filepath.Join(folder, "gate"), Grants: filepath.Join(folder, "grants")}
 	for _, one := range []string{w.folders.Gate, w.folders.Grants} {
@@ -109,8 +110,8 @@ func (w *world) start(store grants.Store) {
 	}
 	w.settings = watched
 	door := New(Parts{
-		Settings: watched, Callers: caller.NewVerifier(http.DefaultClient, w.reviews), Journal: w.journal, Grants: store,
-		Backend: client, Metrics: NewMetrics(prometheus.NewRegistry()),
+		Settings: watched, Callers: caller.NewVerifier(http.DefaultClient, w.reviews), Journal: w.journal, Anchors: w.anchors,
+		Grants: store, Backend: client, Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
 	server := httptest.NewUnstartedServer(door)
 	server.Config.Protocols = new(http.Protocols)
@@ -314,6 +315,26 @@ func (j *journal) all() []audit.Record {
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
 	return append([]audit.Record{}, j.records...)
+}
+
+// anchors stand for the shipper: they note how many records there were, or fail after some.
+type anchors struct {
+	of    *journal
+	mutex sync.Mutex
+	noted []int
+	fail  bool
+	after int // that many that work
+}
+
+func (a *anchors) Anchor(context.Context) error {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	if a.fail && a.after == 0 {
+		return errors.New("the object store cannot be reached")
+	}
+	a.after--
+	a.noted = append(a.noted, len(a.of.all()))
+	return nil
 }
 
 // backend answers like Pyroscope and remembers what reached it.
