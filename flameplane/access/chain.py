@@ -9,11 +9,12 @@ log anew is found by anchors alone, which somebody else keeps.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 GENESIS: Final = "0" * 64  # what the first line of a chain names as its predecessor
+_SHIPPED: Final = re.compile(r"(\d{12,20})-(\d{12,20})-([0-9a-f]{16})\.jsonl(?:\.gz)?$")
 _ENDING: Final = re.compile(r',"hash":"([0-9a-f]{64})"\}$')
 
 
@@ -65,49 +66,127 @@ def parse(text: str) -> Line | str:
         return "the line is no record of the gateway"
 
 
-def verify(logs: Mapping[str, Iterable[str]], anchors: Iterable[Anchor] = ()) -> Iterator[Broken]:
-    """Everything that was changed, removed, put in, moved or cut off. ``logs``: lines by file; a chain may go on in
-    another file, whichever is given first. Without anchors a tail that was cut off looks like a log that ends."""
-    chains: dict[str, dict[int, tuple[Line, str, int]]] = {}
+class UnreadableError(Exception):
+    """A file that ends in its middle, or is not what its name says."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found: places that do not hold, what the chains themselves tell of crashes, the last line of each."""
+
+    broken: Sequence[Broken]
+    remarks: Sequence[str]
+    lines: int
+    ends: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A line without what it records: a day of a busy gateway is millions of them."""
+
+    prev: str
+    hash: str
+    file: str
+    number: int
+
+
+_Chain = dict[int, _Place]
+
+
+def verify(logs: Mapping[str, Iterable[str]], anchors: Iterable[Anchor] = ()) -> Verified:
+    """Everything that was changed, removed, put in, moved or cut off. ``logs``: lines by file, in any order. A chain may
+    go on in another file, and its files may overlap. Without anchors a tail that was cut off looks like a log's end."""
+    chains: dict[str, _Chain] = {}
+    broken: list[Broken] = []
+    remarks: dict[str, None] = {}  # each once, where files overlap
+    count = 0
     for file, texts in logs.items():
-        for number, text in enumerate(texts, 1):
-            line = parse(text)
-            if isinstance(line, str):
-                yield Broken(file, number, line)
-                continue
-            chain = chains.setdefault(line.replica, {})
-            if line.seq in chain and chain[line.seq][0].hash != line.hash:
-                yield Broken(file, number, f"there are two lines {line.seq} of {line.replica}")
-            elif line.seq in chain:
-                yield Broken(file, number, f"line {line.seq} of {line.replica} stands twice")
-            else:
-                chain[line.seq] = (line, file, number)
+        number, ends = 0, _Ends()
+        try:
+            for number, text in enumerate(texts, 1):
+                line = parse(text)
+                if isinstance(line, str):
+                    broken.append(Broken(file, number, line))
+                    continue
+                place = _Place(line.prev, line.hash, file, number)
+                if wrong := _misplaced(line, place, chains.setdefault(line.replica, {}), ends):
+                    broken.append(Broken(file, number, wrong))
+                remarks |= dict.fromkeys(_remarks(line))
+        except UnreadableError as error:
+            broken.append(Broken(file, number + 1, str(error)))
+        count += number
+        broken += _named(file, ends)
     for replica, chain in chains.items():
-        yield from _linked(replica, chain)
-    yield from _anchored(chains, anchors)
+        broken += _linked(replica, chain)
+    broken += _anchored(chains, anchors)
+    return Verified(broken, list(remarks), count, {replica: max(chain) for replica, chain in chains.items()})
 
 
-def _linked(replica: str, chain: Mapping[int, tuple[Line, str, int]]) -> Iterator[Broken]:
-    last, place = GENESIS, 0
+@dataclass
+class _Ends:
+    """The first and the last line of a file, and the newest of each replica in it."""
+
+    first: Line | None = None
+    last: Line | None = None
+    newest: dict[str, int] = field(default_factory=dict)
+
+
+def _misplaced(line: Line, place: _Place, chain: _Chain, ends: _Ends) -> str:
+    """Put a line into its chain, or say why it does not belong there."""
+    before = ends.newest.get(line.replica, 0)
+    ends.first, ends.last = ends.first or line, line
+    ends.newest[line.replica] = max(before, line.seq)
+    there = chain.setdefault(line.seq, place)
+    if there.hash != line.hash:
+        return f"there are two lines {line.seq} of {line.replica}: another is {there.file}:{there.number}"
+    if there.file == place.file and there.number != place.number:
+        return f"line {line.seq} of {line.replica} stands twice"
+    if line.seq < before:
+        return f"line {line.seq} of {line.replica} stands after line {before}: it was moved"
+    return ""
+
+
+def _named(file: str, ends: _Ends) -> Iterator[Broken]:
+    """What was shipped says in its name which lines it holds."""
+    name = _SHIPPED.search(file)
+    if not name:
+        return
+    holds = (ends.first.seq, ends.last.seq, ends.last.hash[:16]) if ends.first and ends.last else (0, 0, "")
+    if holds != (int(name[1]), int(name[2]), name[3]):
+        yield Broken(file, 0, f"it does not hold lines {int(name[1])} to {int(name[2])} as its name says")
+
+
+def _remarks(line: Line) -> Iterator[str]:
+    where = f"{line.replica}/{line.seq}"
+    if torn := line.record.get("torn_bytes"):
+        yield f"{where}: started after a crash, which had left {torn} bytes of a line; nobody was answered on it"
+    if missed := line.record.get("unrecorded"):
+        yield f"{where}: before it {missed} decisions could not be put on record; no whole profile left by them"
+
+
+def _linked(replica: str, chain: _Chain) -> Iterator[Broken]:
+    last, before = GENESIS, 0
     for seq in sorted(chain):
-        line, file, number = chain[seq]
-        if seq != place + 1:
-            missing = f"line {place + 1} is" if seq == place + 2 else f"lines {place + 1} to {seq - 1} are"
-            yield Broken(file, number, f"before it {missing} missing in the chain of {replica}")
-        elif line.prev != last:
-            yield Broken(file, number, f"it does not follow line {place} of {replica}: one of them was replaced")
-        last, place = line.hash, seq
+        place = chain[seq]
+        if seq != before + 1:
+            missing = f"line {before + 1} is" if seq == before + 2 else f"lines {before + 1} to {seq - 1} are"
+            yield Broken(place.file, place.number, f"before it {missing} missing in the chain of {replica}")
+        elif place.prev != last:
+            how = f"it does not follow line {before} of {replica}: one of them was replaced"
+            yield Broken(place.file, place.number, how)
+        last, before = place.hash, seq
 
 
-def _anchored(chains: Mapping[str, Mapping[int, tuple[Line, str, int]]], anchors: Iterable[Anchor]) -> Iterator[Broken]:
+def _anchored(chains: Mapping[str, _Chain], anchors: Iterable[Anchor]) -> Iterator[Broken]:
+    newest: dict[str, int] = {}
     for anchor in sorted(set(anchors), key=lambda a: (a.replica, a.seq)):
-        chain = chains.get(anchor.replica, {})
-        if anchor.seq not in chain:
-            ends = max(chain, default=0)
-            if anchor.seq > ends:
-                how = f"ends at line {ends}, and line {anchor.seq} was there: what came after was cut off"
-                yield Broken(anchor.replica, 0, how)
-            continue  # a gap, which the lines around it tell
-        line, file, number = chain[anchor.seq]
-        if line.hash != anchor.hash:
-            yield Broken(file, number, f"line {anchor.seq} of {anchor.replica} is another than was noted")
+        newest[anchor.replica] = anchor.seq
+        place = chains.get(anchor.replica, {}).get(anchor.seq)
+        if place and place.hash != anchor.hash:
+            how = f"line {anchor.seq} of {anchor.replica} is another than was noted"
+            yield Broken(place.file, place.number, how)
+    for replica, seq in newest.items():  # what is missing before a chain's end, the lines around it tell
+        ends = max(chains.get(replica, {}), default=0)
+        if seq > ends:
+            how = f"ends at line {ends}, and line {seq} was there: what came after was cut off"
+            yield Broken(replica, 0, how)

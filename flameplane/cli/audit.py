@@ -1,7 +1,7 @@
 """`flameplane audit verify|query`: whether an audit log is what the gateway wrote, and what it says."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from flameplane.access.chain import Anchor
+    from flameplane.access.chain import Anchor, Line
 
 FINDINGS = 1
 app = typer.Typer(no_args_is_help=True, help="Read the audit log of the gateway.")
 Logs = Annotated[
     list[Path],
-    typer.Argument(exists=True, readable=True, help="Logs of replicas, as they were shipped, or folders of *.jsonl."),
+    typer.Argument(
+        exists=True,
+        readable=True,
+        help="Logs as they were shipped, or as a replica has them; or folders of *.jsonl and *.jsonl.gz. In any order.",
+    ),
 ]
 
 
@@ -31,25 +35,30 @@ def verify(
         Path | None,
         typer.Option(
             exists=True,
-            dir_okay=False,
-            help="JSON lines {replica, seq, hash} that were noted elsewhere; without them a log may end anywhere.",
+            help="Folder of anchors as they were shipped, or JSON lines {replica, seq, hash} noted elsewhere; "
+            "without them a log may end anywhere.",
         ),
     ] = None,
 ) -> None:
     """Find every line that was changed, removed, put in, moved or cut off. Exit codes: 0 whole, 1 not."""
-    from flameplane.access.chain import verify as broken_of  # noqa: PLC0415
+    from flameplane.access import logs as read  # noqa: PLC0415
+    from flameplane.access.chain import verify as verified  # noqa: PLC0415
 
-    texts = {str(path): list(_lines(path)) for path in _files(logs)}
+    paths = _files(logs)
     noted = _anchors(anchors) if anchors else []
-    found = list(broken_of(texts, noted))
-    for broken in found:
+    found = verified({str(path): read.lines(path) for path in paths}, noted)
+    for remark in found.remarks:
+        typer.echo(remark)
+    for broken in found.broken:
         typer.echo(str(broken), err=True)
-    count = sum(map(len, texts.values()))
-    what = f"{count} lines in {len(texts)} file{'' if len(texts) == 1 else 's'}"
-    if found:
-        typer.echo(f"{what}: not what was written ({len(found)} finding{'' if len(found) == 1 else 's'})", err=True)
+    count = len(found.broken)
+    what = f"{found.lines} lines in {len(paths)} file{'' if len(paths) == 1 else 's'}"
+    if count:
+        typer.echo(f"{what}: not what was written ({count} finding{'' if count == 1 else 's'})", err=True)
         raise typer.Exit(FINDINGS)
     end = f"{len(noted)} anchors hold" if noted else "no anchors given: a tail that was cut off cannot be seen"
+    if noted and (bare := sorted(found.ends.keys() - {anchor.replica for anchor in noted})):
+        end += f"; none is of {', '.join(bare)}: a tail that was cut off there cannot be seen"
     typer.echo(f"{what}: whole; {end}")
 
 
@@ -68,43 +77,52 @@ def query(  # noqa: PLR0917 - one parameter per option
 ) -> None:
     """Print the records that match, in the order of their time. Lines that do not hold are skipped and counted."""
     from flameplane.access import query as asked  # noqa: PLC0415
-    from flameplane.access.chain import Line, parse  # noqa: PLC0415
 
     now = datetime.now(UTC)
     question = asked.Question(
         who, tenant, service, operation, refused, exports, _time("--since", since, now), _time("--until", until, now)
     )
-    parsed = [parse(text) for path in _files(logs) for text in _lines(path)]
-    lines = [line for line in parsed if isinstance(line, Line) and question.fits(line.record)]
-    for line in sorted(lines, key=lambda found: (asked.moment(found.record), found.replica, found.seq)):
+    found: dict[tuple[str, int, str], Line] = {}  # files may overlap
+    skipped = 0
+    for line in _parsed(_files(logs)):
+        if isinstance(line, str):
+            skipped += 1
+        elif question.fits(line.record):
+            found[line.replica, line.seq, line.hash] = line
+    for line in sorted(found.values(), key=lambda one: (asked.moment(one.record), one.replica, one.seq)):
         typer.echo(json.dumps(dict(line.record), ensure_ascii=False) if as_json else asked.told(line))
-    if skipped := sum(not isinstance(line, Line) for line in parsed):
+    if skipped:
         typer.echo(f"{skipped} lines do not hold: `flameplane audit verify` says why", err=True)
 
 
-def _files(given: Iterable[Path]) -> Iterator[Path]:
-    for path in given:
-        yield from sorted(path.rglob("*.jsonl")) if path.is_dir() else (path,)
+def _files(given: list[Path]) -> list[Path]:
+    from flameplane.access import logs as read  # noqa: PLC0415
+
+    if found := read.files(given):
+        return found
+    raise typer.BadParameter(
+        f"there is no *.jsonl and no *.jsonl.gz below {', '.join(map(str, given))}", param_hint="LOGS"
+    )
 
 
-def _lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        for text in file:
-            yield text.removesuffix("\n")
+def _parsed(paths: list[Path]) -> "Iterator[Line | str]":
+    from flameplane.access import logs as read  # noqa: PLC0415
+    from flameplane.access.chain import UnreadableError, parse  # noqa: PLC0415
+
+    for path in paths:
+        try:
+            yield from map(parse, read.lines(path))
+        except UnreadableError as error:
+            yield str(error)
 
 
 def _anchors(path: Path) -> "list[Anchor]":
-    from flameplane.access.chain import Anchor  # noqa: PLC0415
+    from flameplane.access import logs as read  # noqa: PLC0415
 
-    found = []
-    for number, text in enumerate(_lines(path), 1):
-        try:
-            one = json.loads(text)
-            found.append(Anchor(str(one["replica"]), int(one["seq"]), str(one["hash"])))
-        except (ValueError, KeyError, TypeError) as error:
-            how = f"{path}:{number} is no anchor: it is one JSON map with replica, seq and hash"
-            raise typer.BadParameter(how, param_hint="--anchors") from error
-    return found
+    try:
+        return read.anchors(path)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--anchors") from error
 
 
 def _time(option: str, text: str, now: datetime) -> datetime | None:

@@ -21,7 +21,7 @@ ANCHOR = Anchor(WHOLE[-1].replica, WHOLE[-1].seq, WHOLE[-1].hash)
 
 
 def found(lines: list[str], *anchors: Anchor) -> list[str]:
-    return [str(broken) for broken in verify({"log": lines}, anchors)]
+    return [str(broken) for broken in verify({"log": lines}, anchors).broken]
 
 
 def forged(lines: list[str], start: int) -> list[str]:
@@ -39,7 +39,9 @@ def forged(lines: list[str], start: int) -> list[str]:
 def test_what_was_written_is_whole() -> None:
     assert len(WHOLE) == len(LINES) >= 6
     assert found(LINES, ANCHOR) == []
-    assert list(verify({"b": LINES[3:], "a": LINES[:3]}, [ANCHOR])) == []  # files in any order
+    assert verify({"b": LINES[3:], "a": LINES[:3]}, [ANCHOR]).broken == []  # files in any order
+    overlapping = verify({"b": LINES[2:], "a": LINES[:4], "c": LINES[3:4]}, [ANCHOR])
+    assert (overlapping.broken, overlapping.ends) == ([], {ANCHOR.replica: ANCHOR.seq})
 
 
 TAMPERED: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
@@ -49,6 +51,10 @@ TAMPERED: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
     "lines removed": (lambda t: [*t[:1], *t[3:]], "log:2: before it lines 2 to 3 are missing"),
     "the first removed": (lambda t: t[1:], "log:1: before it line 1 is missing"),
     "a line twice": (lambda t: [*t[:3], t[2], *t[3:]], "log:4: line 3 of gateway-7f9c-x2x4l stands twice"),
+    "two lines changed over": (
+        lambda t: [*t[:2], t[3], t[2], *t[4:]],
+        "log:4: line 3 of gateway-7f9c-x2x4l stands after",
+    ),
     "a line put in": (lambda t: [*t[:2], "{}", *t[2:]], "log:3: the line is not whole"),
     "a line cut": (lambda t: [*t[:2], t[2][:-20], *t[3:]], "log:3: the line is not whole"),
     "one line forged": (lambda t: [*t[:2], forged(t, 2)[2], *t[3:]], "log:4: it does not follow line 3"),
@@ -131,6 +137,9 @@ def test_what_a_record_says() -> None:
 
 def test_wrong_options(tmp_path: Path) -> None:
     assert run("verify", str(tmp_path / "nothing"))[0] == 2
+    for command in ("verify", "query"):
+        code, _, err = run(command, str(tmp_path))
+        assert code == 2 and "there is no *.jsonl" in " ".join(err.split())
     code, _, err = run("query", str(SAMPLE), "--since", "yesterday")
     assert code == 2 and "yesterday is no time" in " ".join(err.split())
     broken = tmp_path / "x.jsonl"

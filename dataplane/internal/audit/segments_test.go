@@ -28,7 +28,8 @@ func all(t *testing.T, folder string) []byte {
 	return found
 }
 
-func names(t *testing.T, folder string) string {
+// firsts are the numbers of each segment's first line.
+func firsts(t *testing.T, folder string) string {
 	t.Helper()
 	files, err := segmentsOf(folder)
 	if err != nil {
@@ -47,7 +48,7 @@ func TestASegmentIsClosedWhenItIsLargeOrOld(t *testing.T) {
 	for range 5 { // of some 200 bytes
 		write(t, journal, map[string]any{})
 	}
-	if got := names(t, folder); got != "1 3 5" {
+	if got := firsts(t, folder); got != "1 3 5" {
 		t.Fatal("by size:", got)
 	}
 	journal.Rotate()
@@ -62,8 +63,8 @@ func TestASegmentIsClosedWhenItIsLargeOrOld(t *testing.T) {
 	if err := journal.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if head := followed(t, all(t, folder)); head != journal.Head() || names(t, folder) != "1 3 5 7" {
-		t.Fatal(head, names(t, folder))
+	if head := followed(t, all(t, folder)); head != journal.Head() || firsts(t, folder) != "1 3 5 7" {
+		t.Fatal(head, firsts(t, folder))
 	}
 }
 
@@ -78,16 +79,16 @@ func TestOnlyWhatWasShippedIsDeletedAndNeverTheNewestLine(t *testing.T) {
 		segment Segment
 		left    string
 	}{{closed[1], "1 2 3"}, {closed[0], "3"}, {closed[2], "3"}} {
-		if journal.Shipped(step.segment); names(t, folder) != step.left {
-			t.Fatalf("after line %d: %s, not %s", step.segment.First, names(t, folder), step.left)
+		if journal.Shipped(step.segment); firsts(t, folder) != step.left {
+			t.Fatalf("after line %d: %s, not %s", step.segment.First, firsts(t, folder), step.left)
 		}
 	}
 	if journal.Lag() != 0 {
 		t.Fatal("nothing waits, and yet:", journal.Lag())
 	}
 	head := write(t, journal, map[string]any{})
-	if names(t, folder) != "4" || journal.Lag() == 0 || journal.Size() != int64(len(all(t, folder))) {
-		t.Fatal(names(t, folder), journal.Lag(), journal.Size())
+	if firsts(t, folder) != "4" || journal.Lag() == 0 || journal.Size() != int64(len(all(t, folder))) {
+		t.Fatal(firsts(t, folder), journal.Lag(), journal.Size())
 	}
 	again := open(t, folder, roomy) // killed: it goes on from the one line that is left
 	if next := again.Head(); next.Seq != head.Seq+1 {
