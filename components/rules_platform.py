@@ -58,6 +58,22 @@ def access() -> Iterator[Rule]:
         "audit lines cannot be stored: exports are refused until they can",
     )
     yield alert(
+        "FlameplaneAuditUploads",
+        # Of lines at most once a minute after the first failures, of anchors every ten seconds.
+        "sum by (what) (increase(flameplane_gateway_audit_ship_failures_total[10m])) > 3",
+        "5m",
+        ("critical", "access"),
+        "uploads of the audit log fail ({{ $labels.what }}): lines wait on the pods' disks, and without anchors no "
+        "whole profile leaves",
+    )
+    yield alert(
+        "FlameplaneAuditLag",
+        "max by (pod) (flameplane_gateway_audit_lag_seconds) > 900",
+        "5m",
+        ("critical", "access"),
+        "audit lines of {{ $labels.pod }} have waited {{ $value | humanizeDuration }}: its disk alone has them",
+    )
+    yield alert(
         "FlameplaneReadsUnaudited",
         # Counters of two processes, scraped at two times: one in a hundred and a few more are no difference.
         f"sum(increase({_READS}[1h])) > 1.01 * "

@@ -94,8 +94,8 @@ _Chain = dict[int, _Place]
 
 
 def verify(logs: Mapping[str, Iterable[str]], anchors: Iterable[Anchor] = ()) -> Verified:
-    """Everything that was changed, removed, put in, moved or cut off. ``logs``: lines by file, in any order. A chain may
-    go on in another file, and its files may overlap. Without anchors a tail that was cut off looks like a log's end."""
+    """Everything that was changed, removed, put in, moved or cut off. ``logs``: lines by file, in any order. A chain
+    may go on in another file, and its files may overlap. Without anchors a tail that was cut off looks like an end."""
     chains: dict[str, _Chain] = {}
     broken: list[Broken] = []
     remarks: dict[str, None] = {}  # each once, where files overlap

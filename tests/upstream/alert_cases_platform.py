@@ -64,6 +64,29 @@ CASES: dict[str, Case] = {
         ({}, "audit lines cannot be stored: exports are refused until they can"),
     ),
     "audit works": ({'flameplane_gateway_audit_errors_total{pod="g"}': "0x30"}, "FlameplaneAuditSink", 20, None),
+    "anchors fail": (
+        {'flameplane_gateway_audit_ship_failures_total{what="anchor",pod="g"}': "0+6x60"},
+        "FlameplaneAuditUploads",
+        30,
+        (
+            {"what": "anchor"},
+            "uploads of the audit log fail (anchor): lines wait on the pods' disks, and without anchors no whole "
+            "profile leaves",
+        ),
+    ),
+    "an upload failed and was tried again": (
+        {'flameplane_gateway_audit_ship_failures_total{what="lines",pod="g"}': "0x10 1x50"},
+        "FlameplaneAuditUploads",
+        30,
+        None,
+    ),
+    "audit lines wait": (
+        {'flameplane_gateway_audit_lag_seconds{pod="g"}': "1800x60"},
+        "FlameplaneAuditLag",
+        30,
+        ({"pod": "g"}, "audit lines of g have waited 30m 0s: its disk alone has them"),
+    ),
+    "audit lines leave": ({'flameplane_gateway_audit_lag_seconds{pod="g"}': "60x60"}, "FlameplaneAuditLag", 30, None),
     "reads past the gateway": (
         {READS.format("200"): "0+2x120", FORWARDED: "0+1x120"},
         "FlameplaneReadsUnaudited",

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -156,7 +157,7 @@ func replaced(all []string, at int, with string) []string {
 	return found
 }
 
-func TestAFullDiskIsSaidAndEndsTheChain(t *testing.T) {
+func TestADiskThatFailsIsSaidAndEndsTheChain(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("NOT RUN: no /dev/full")
 	}
@@ -173,5 +174,30 @@ func TestAFullDiskIsSaidAndEndsTheChain(t *testing.T) {
 	}
 	if journal.Head().Seq != 1 {
 		t.Fatal("the head is a line that does not exist")
+	}
+}
+
+// full is a disk with room for a few bytes more, once.
+type full struct{ *os.File }
+
+func (f full) Write(text []byte) (int, error) {
+	n, _ := f.File.Write(text[:10])
+	return n, errors.New("no space left on device")
+}
+
+func TestAFullDiskIsSaidAndTheChainGoesOnWhenThereIsRoom(t *testing.T) {
+	journal, path := begin(t)
+	real := journal.disk.file.(*os.File)
+	journal.disk.file = full{real}
+	for range 2 {
+		if _, err := journal.append(context.Background(), map[string]any{}, false); err == nil {
+			t.Fatal("a line that was not stored counts as written")
+		}
+	}
+	journal.disk.file = real
+	head := write(t, journal, map[string]any{})
+	text, _ := os.ReadFile(path)
+	if followed(t, text) != head || head.Seq != 3 || !bytes.Contains(text, []byte(`"unrecorded":2`)) {
+		t.Fatalf("%v %s", head, text)
 	}
 }

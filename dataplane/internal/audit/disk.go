@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,12 +16,19 @@ type disk struct {
 	limits Limits
 	closed []*Segment
 	open   *Segment // none until it has a line
-	file   *os.File
+	file   file
 	size   int64
 }
 
-// errHalfWritten is a write that failed in the middle, or was not synced.
-var errHalfWritten = errors.New("the line was not stored")
+// file is the part of an os.File that a segment needs.
+type file interface {
+	io.WriteCloser
+	Sync() error
+	Truncate(size int64) error
+}
+
+// errHalfWritten is a write that failed in its middle and could not be taken back.
+var errHalfWritten = errors.New("the end of the file is unknown")
 
 func newDisk(folder string, limits Limits, segments []*Segment) disk {
 	all := disk{folder: folder, limits: limits, closed: segments}
@@ -62,11 +70,26 @@ func (d *disk) append(text []byte, first uint64, last Head) error {
 		err = syncFolder(d.folder)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", errHalfWritten, err)
+		return errors.Join(err, d.undo(open))
 	}
 	open.Size, open.Last, d.open = open.Size+int64(len(text)), last, open
 	d.size += int64(len(text))
 	d.sweep()
+	return nil
+}
+
+// undo takes back what is left of lines that nobody was answered on.
+func (d *disk) undo(open *Segment) error {
+	err := d.file.Truncate(open.Size)
+	if err == nil {
+		err = d.file.Sync()
+	}
+	if d.open == nil {
+		_ = d.file.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errHalfWritten, err)
+	}
 	return nil
 }
 

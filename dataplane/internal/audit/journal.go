@@ -23,7 +23,7 @@ type Journal struct {
 	mutex  sync.Mutex // of the disk and what follows
 	head   Head
 	missed int   // lines that could not be written since the last one that could
-	broken error // after a failed write the file's end is unknown: no line can follow
+	broken error // after a failed write that could not be taken back the file's end is unknown: no line can follow
 }
 
 // Limits of what a journal keeps on its disk.

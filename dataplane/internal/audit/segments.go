@@ -28,7 +28,7 @@ type Segment struct {
 // Lines of the segment.
 func (s Segment) Lines() uint64 { return s.Last.Seq - s.First + 1 }
 
-var segmentFile = regexp.MustCompile(`^chain-([0-9]{12,20})\.jsonl$`)
+var segmentPattern = regexp.MustCompile(`^chain-([0-9]{12,20})\.jsonl$`)
 
 func segmentName(first uint64) string { return fmt.Sprintf("chain-%012d.jsonl", first) }
 
@@ -83,7 +83,7 @@ func segmentsOf(folder string) ([]*Segment, error) {
 	}
 	var all []*Segment
 	for _, entry := range entries {
-		name := segmentFile.FindStringSubmatch(entry.Name())
+		name := segmentPattern.FindStringSubmatch(entry.Name())
 		if name == nil {
 			continue
 		}
