@@ -184,7 +184,8 @@ def _pod(args: GatewayArgs) -> PodSpecArgsDict:
             {"name": "ci-gate", "config_map": {"name": args.ci_gate}},
             {"name": "grants", "config_map": {"name": args.grants, "optional": True}},  # without it nothing leaves
             pods.api_token(),
-            # Lines that are not shipped yet; the chain itself goes to stdout and to object storage.
+            # Lines that are not shipped yet; the chain itself goes to stdout and to object storage. At 768 MiB the
+            # gateway stops writing (dataplane/cmd/gateway/log.go): beyond the limit the pod would be evicted with them.
             {"name": "audit", "empty_dir": {"size_limit": "1Gi"}},
             *([tls.volume(secrets.client)] if secrets else []),
         ],

@@ -53,7 +53,7 @@ def profiles(site: Site, deleting: Sequence[str]) -> str:
 
 
 def audit(site: Site) -> str:
-    """As the profiles, and nobody deletes. In governance mode administrators may unlock, so that an environment can be
+    """As the profiles, and nobody deletes or overwrites. In governance mode administrators may unlock, so that an environment can be
     given up; in compliance mode S3 itself lets nobody."""
     bucket, objects = _resources(site, AUDIT)
     admins = site.cloud.admin_role_arns
@@ -64,6 +64,7 @@ def audit(site: Site) -> str:
         perimeter.outside_vpc(site, "DenyObjectsOutsideVpc", objects, given_up),
         perimeter.outside_vpc(site, "DenyBucketOutsideVpc", bucket, admins),
         _deny("DenyDeletion", DELETION + UNLOCKING, objects, given_up),
+        _overwriting(objects),
         *_auditors(site, bucket, objects),
     )
 
@@ -110,6 +111,14 @@ def _deny(sid: str, actions: Sequence[str], resource: str | Sequence[str], but: 
     }
     if but:
         statement["Condition"] = perimeter.unless(but)
+    return statement
+
+
+def _overwriting(objects: str) -> Statement:
+    """Uploads that do not ask S3 to refuse them where there is such an object already. The lock keeps every version, but
+    who fetches a record gets the newest; so there is to be one. Copies and multipart uploads cannot ask, and end here."""
+    statement = _deny("DenyOverwriting", ["s3:PutObject"], objects, ())
+    statement["Condition"] = {"Null": {"s3:if-none-match": "true"}}
     return statement
 
 

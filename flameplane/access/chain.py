@@ -80,7 +80,7 @@ class Verified:
     ends: Mapping[str, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Place:
     """A line without what it records: a day of a busy gateway is millions of them."""
 

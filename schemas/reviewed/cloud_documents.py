@@ -85,6 +85,7 @@ def _audit(site: Site, bucket: str, objects: str) -> list[Statement]:
         deny("DenyObjectsOutsideVpc", "s3:*", objects, _outside(site, given_up)),
         deny("DenyBucketOutsideVpc", "s3:*", bucket, _outside(site, admins)),
         deny("DenyDeletion", DELETION + UNLOCKING, objects, but(given_up)),
+        deny("DenyOverwriting", "s3:PutObject", objects, {"Null": {"s3:if-none-match": "true"}}),
         *([allow("AllowAuditorsToList", ["s3:ListBucket"], bucket, who, ours)] if auditors else []),
         *([allow("AllowAuditorsToRead", ["s3:GetObject"], objects, who, ours)] if auditors else []),
     ]

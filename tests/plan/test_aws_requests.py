@@ -13,7 +13,8 @@ from iam_simulator import simulate
 from iam_world import FOREIGN_BUCKET, Request, World
 
 BLOCK, SEGMENT = "profiles/blocks/1/payments/01J/block.bin", "profiles/segments/1/anonymous/01J/block.bin"
-RECORD = "audit/gateway/2026/11/22/gateway-0.jsonl"
+RECORD = "audit/gateway/lines/gateway-0/000000000001-000000000009-1f2e3d4c5b6a7988.jsonl.gz"
+ONCE = {"s3:if-none-match": "*"}
 STATE = "state/.pulumi/stacks/flameplane/prod.json"
 LAYER = "prod-eu-central-1-starport-layer-bucket/layer"
 OUTSIDE = {"aws:SourceVpc": None}
@@ -50,7 +51,7 @@ ALLOWED = [
     Request("pyroscope-metastore", PUT, "profiles/adaptive_placement/placement_rules.binpb"),
     Request("pyroscope-tenant-settings", PUT, "profiles/tenant_settings.json"),
     Request(FRONTEND, LIST, "profiles", {"s3:prefix": "query-diagnostics/"}),
-    Request("gateway", PUT, RECORD),
+    Request("gateway", PUT, RECORD, ONCE),
     Request("pyroscope", GET, BLOCK, {"aws:SourceVpc": "vpc-0a1b2c3d4e5f60718"}, stack="dev"),
     # The deploy job, from outside: buckets, keys and its own state.
     Request("deploy", "s3:PutBucketPolicy", "profiles", OUTSIDE),
@@ -80,7 +81,7 @@ REFUSED = [
     Request(DISTRIBUTOR, GET, BLOCK, by=("identity",)),
     Request(FRONTEND, LIST, "profiles", {"s3:prefix": "blocks/"}, by=("identity",)),
     Request("gateway", GET, RECORD, by=("identity",)),
-    Request("gateway", PUT, "audit/elsewhere", by=("identity",)),
+    Request("gateway", PUT, "audit/elsewhere", ONCE, by=("identity",)),
     Request("gateway", GET, BLOCK, by=("identity", "key")),
     Request("gateway", DELETE, RECORD, by=("identity", "DenyDeletion")),
     # Outside the VPC, with the right role.
@@ -88,7 +89,7 @@ REFUSED = [
     Request(QUERY, GET, BLOCK, ELSEWHERE, by=("DenyObjectsOutsideVpc",)),
     Request(QUERY, LIST, "profiles", OUTSIDE, by=("DenyBucketOutsideVpc",)),
     Request(WRITER, PUT, SEGMENT, OUTSIDE, by=("DenyObjectsOutsideVpc",)),
-    Request("gateway", PUT, RECORD, OUTSIDE, by=("DenyObjectsOutsideVpc",)),
+    Request("gateway", PUT, RECORD, {**ONCE, **OUTSIDE}, by=("DenyObjectsOutsideVpc",)),
     Request("auditor", GET, RECORD, OUTSIDE, by=("DenyObjectsOutsideVpc",)),
     Request("auditor", LIST, "audit", ELSEWHERE, by=("DenyBucketOutsideVpc",)),
     # Transport.
@@ -97,7 +98,7 @@ REFUSED = [
     Request(QUERY, GET, BLOCK, {"s3:TlsVersion": "1.1"}, by=("DenyOldTls",)),
     # Keys.
     Request(WRITER, PUT, SEGMENT, {f"{HEADER}-aws-kms-key-id": FOREIGN_KEY}, by=("DenyOtherKey",)),
-    Request("gateway", PUT, RECORD, {f"{HEADER}-aws-kms-key-id": FOREIGN_KEY}, by=("DenyOtherKey",)),
+    Request("gateway", PUT, RECORD, {**ONCE, f"{HEADER}-aws-kms-key-id": FOREIGN_KEY}, by=("DenyOtherKey",)),
     Request(WRITER, PUT, SEGMENT, {f"{HEADER}-customer-algorithm": "AES256"}, by=("DenyCustomerKey",)),
     Request(WRITER, PUT, SEGMENT, {HEADER: "AES256"}, by=("DenyOtherEncryption",)),
     Request("deploy", PUT, STATE, {**OUTSIDE, HEADER: "AES256"}, by=("DenyOtherEncryption",)),
@@ -129,7 +130,9 @@ REFUSED = [
     Request("deploy", "s3:PutReplicationConfiguration", "profiles", OUTSIDE, by=("DenyReplication",)),
     Request("account-admin", GET, STATE, OUTSIDE, by=("key", "DenyOthersThanAdmins")),
     Request(QUERY, GET, STATE, by=("identity", "key", "endpoint", "DenyOthersThanAdmins")),
-    # Audit records stay, in prod for everybody.
+    # Audit records stay, in prod for everybody, and are written once.
+    Request("gateway", PUT, RECORD, by=("DenyOverwriting",)),
+    Request("deploy", PUT, RECORD, by=("key", "DenyOverwriting")),
     Request("deploy", DELETE, RECORD, by=("DenyDeletion",)),
     Request("deploy", "s3:DeleteObjectVersion", RECORD, given=("endpoint",), by=("DenyDeletion",)),
     Request("deploy", "s3:BypassGovernanceRetention", RECORD, given=("endpoint",), by=("DenyDeletion",)),
@@ -139,7 +142,7 @@ REFUSED = [
     # Strangers: even where a bucket and its key were opened by mistake.
     Request("stranger", GET, BLOCK, given=("grant", "key", "endpoint"), by=("DenyForeignOrganisation",)),
     Request("anonymous", GET, BLOCK, given=("grant", "key", "endpoint"), by=("DenyForeignOrganisation",)),
-    Request("stranger", PUT, RECORD, given=("grant", "key", "endpoint"), by=("DenyForeignOrganisation",)),
+    Request("stranger", PUT, RECORD, ONCE, given=("grant", "key", "endpoint"), by=("DenyForeignOrganisation",)),
     Request(
         "stranger",
         GET,
@@ -150,7 +153,7 @@ REFUSED = [
     ),
     Request("stranger", LIST, "profiles", given=("grant",), by=("endpoint", "DenyForeignOrganisation")),
     Request("auditor", GET, BLOCK, by=("grant", "key")),
-    Request("auditor", PUT, RECORD, by=("grant", "key")),
+    Request("auditor", PUT, RECORD, ONCE, by=("grant", "key")),
     # Nothing is carried out through the endpoint.
     Request("account-admin", PUT, f"{FOREIGN_BUCKET}/stolen", by=("endpoint",)),
     Request("stranger", PUT, f"{FOREIGN_BUCKET}/stolen", by=("endpoint",)),

@@ -25,6 +25,9 @@ func TestReadsWhatIsDeclared(t *testing.T) {
 			t.Errorf("%s: %v", environment, err)
 			continue
 		}
+		if (gateway.Audit == nil) != (environment == "local") {
+			t.Errorf("%s ships its audit log to %+v", environment, gateway.Audit)
+		}
 		if len(gateway.Tenants) == 0 || len(gateway.Programs.Accounts) == 0 {
 			t.Errorf("%s: %+v", environment, gateway)
 		}
@@ -62,6 +65,9 @@ func TestWhatMakesNoSenseIsSaid(t *testing.T) {
 		"one tenant twice":   {"longterm: payments-longterm", "longterm: catalog", "which another tenant is called too"},
 		"an unknown key":     {"people:", "peoples: 1\npeople:", "peoples"},
 		"a plain backend":    {"write: https:", "write: http:", "reached in plain text"},
+		"no audit bucket":    {"bucket: acme-flameplane-audit-prod", "bucket: ''", "audit.bucket is missing"},
+		"an open prefix":     {"prefix: gateway/", "prefix: gateway", "it must end with a slash"},
+		"no endpoint":        {"endpoint: s3.", "endpoint: ftp://s3.", "audit.endpoint is"},
 		"no issuer":          {"issuer: https://id.example.com/realms/acme", "issuer: ''", "people.issuer is missing"},
 		"an unknown right":   {"read: totals", "read: everything", "programs.accounts[3].read"},
 		"no bound":           {"maxNodes: 16384\npluginSettings", "maxNodes: 0\npluginSettings", "limits.maxNodes"},
