@@ -53,8 +53,8 @@ def profiles(site: Site, deleting: Sequence[str]) -> str:
 
 
 def audit(site: Site) -> str:
-    """As the profiles, and nobody deletes or overwrites. In governance mode administrators may unlock, so that an environment can be
-    given up; in compliance mode S3 itself lets nobody."""
+    """As the profiles, and nobody deletes or overwrites. In governance mode administrators may unlock, so that an
+    environment can be given up; in compliance mode S3 itself lets nobody."""
     bucket, objects = _resources(site, AUDIT)
     admins = site.cloud.admin_role_arns
     given_up = admins if site.cloud.audit.mode == "governance" else []
@@ -115,8 +115,9 @@ def _deny(sid: str, actions: Sequence[str], resource: str | Sequence[str], but: 
 
 
 def _overwriting(objects: str) -> Statement:
-    """Uploads that do not ask S3 to refuse them where there is such an object already. The lock keeps every version, but
-    who fetches a record gets the newest; so there is to be one. Copies and multipart uploads cannot ask, and end here."""
+    """Uploads that do not ask S3 to refuse them where there is such an object already. The lock keeps every version,
+    but who fetches a record gets the newest; so there is to be one. Copies and multipart uploads cannot ask, and end
+    here."""
     statement = _deny("DenyOverwriting", ["s3:PutObject"], objects, ())
     statement["Condition"] = {"Null": {"s3:if-none-match": "true"}}
     return statement
