@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from policies.backstop import Backstop
+from policies.backstop import Backstop, Suspect
 from policies.context import Platform, platform
 from policies.documents import compared
 from policies.objects import WORKLOADS, at
@@ -23,7 +23,7 @@ _BEFORE: Final = (
 def _backend(manifests: Sequence[Manifest]) -> Iterator[Violation]:
     if (found := platform(manifests)) is None:
         return
-    broken = []
+    broken: list[Suspect] = []
     if found.settings.backend.architecture != "devstore":
         config = configuration.config_file(found.settings, _metastores(found))
         broken += compared(found, configuration.CONFIG, {"config.yaml": config})
