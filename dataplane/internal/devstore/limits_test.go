@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/google/pprof/profile"
 	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
 	bolt "go.etcd.io/bbolt"
 )
@@ -157,9 +158,11 @@ func TestRetention(t *testing.T) {
 		w.push(tenant, labelled("process_cpu", "first"), cpuProfile(w.now(), sample{[]string{"main"}, 1, nil}))
 	}
 	w.clock.Store(begin.Add(50 * time.Minute).UnixNano())
-	for i := range 3 * sweptAtOnce / 2 { // more than one transaction deletes
-		w.push("short", labelled("process_cpu", "second"), cpuProfile(w.now().Add(time.Duration(i)), sample{[]string{"main"}, 1, nil}))
+	var many []*profile.Profile // more than one transaction deletes
+	for i := range 3 * sweptAtOnce / 2 {
+		many = append(many, cpuProfile(w.now().Add(time.Duration(i)), sample{[]string{"main"}, 1, nil}))
 	}
+	w.push("short", labelled("process_cpu", "second"), many...)
 	sweep := func(wanted int) {
 		t.Helper()
 		count, err := w.store.Sweep(t.Context())

@@ -22,7 +22,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-var replayed = flag.Duration("replay", 16*time.Minute, "how much of the local environment's load TestReplay pushes; docs/devstore.md has the figures of 24h")
+var replayed = flag.Duration("replay", 8*time.Minute, "how much of the local environment's load TestReplay pushes; docs/devstore.md has the figures of 24h")
 
 // The local environment: four demo services, of which each pushes CPU and memory, and the node agent, which pushes the
 // CPU of each process once more.
