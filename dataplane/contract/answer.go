@@ -144,26 +144,40 @@ func (p *Play) normal(message proto.Message) (any, error) {
 		return nil, nil
 	}
 	body = short(p.offsets(body))
-	if _, ok := message.(*querierv1.SelectHeatmapResponse); ok {
-		sorted(body, "series", "exemplars")
+	switch message.(type) {
+	case *querierv1.SelectHeatmapResponse:
+		sorted(body, "labels", "exemplars", "series") // from within
+	case *querierv1.SelectSeriesResponse:
+		each(body, "exemplars", func(one any) { sorted(one, "labels") }) // of series they are in the order of groupBy
 	}
 	return body, nil
 }
 
-// sorted sorts the lists of these fields, wherever they are: those that Pyroscope takes out of a map of Go, in any order.
-func sorted(value any, fields ...string) {
+// each does it with every field of this name.
+func each(value any, field string, do func(any)) {
 	switch v := value.(type) {
 	case map[string]any:
 		for key, one := range v {
-			sorted(one, fields...)
-			if list, ok := one.([]any); ok && slices.Contains(fields, key) {
-				slices.SortFunc(list, func(a, b any) int { return strings.Compare(said(a), said(b)) })
+			if key == field {
+				do(one)
 			}
+			each(one, field, do)
 		}
 	case []any:
 		for _, one := range v {
-			sorted(one, fields...)
+			each(one, field, do)
 		}
+	}
+}
+
+// sorted sorts the lists of these fields, wherever they are: those that Pyroscope takes out of a map of Go or leaves as
+// they were stored.
+func sorted(value any, fields ...string) {
+	for _, field := range fields {
+		each(value, field, func(one any) {
+			list, _ := one.([]any)
+			slices.SortFunc(list, func(a, b any) int { return strings.Compare(said(a), said(b)) })
+		})
 	}
 }
 

@@ -129,6 +129,31 @@ func TestEveryForwardedRouteIsCovered(t *testing.T) {
 	}
 }
 
+// All of it is of one Pyroscope, which docs/contract.md names; and no file is left over from a group that is gone.
+func TestGoldensAreOfOneVersion(t *testing.T) {
+	page, err := os.ReadFile("../../docs/contract.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := goldens.ReadDir("golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	suite := loaded(t)
+	if len(files) != len(suite) {
+		t.Errorf("%d files of answers for %d groups of requests", len(files), len(suite))
+	}
+	for _, group := range suite {
+		found, err := goldenOf(group.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if version := found.Recorded.Version; version == "" || !strings.Contains(string(page), version) {
+			t.Errorf("%s was recorded from version %q, which docs/contract.md does not name", group.Name, version)
+		}
+	}
+}
+
 // A server that answers one thing otherwise is found, in each protocol by itself.
 func TestAnswersThatDifferAreFound(t *testing.T) {
 	answers := recorded(t)

@@ -3,7 +3,6 @@ package contract
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -40,8 +39,8 @@ func (p *Play) expand(value any) (any, error) {
 		return done, failed
 	case map[string]any:
 		out := make(map[string]any, len(v))
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			one, err := p.expand(v[key])
+		for key, held := range v {
+			one, err := p.expand(held)
 			if err != nil {
 				return nil, err
 			}

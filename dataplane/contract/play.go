@@ -184,11 +184,11 @@ func (p *Play) plain(ctx context.Context, one *Case, headers http.Header) (Answe
 	if len(query) > 0 {
 		to += "?" + query.Encode()
 	}
-	status, type_, answer, err := p.send(ctx, how, to, headers, body)
+	status, given, answer, err := p.send(ctx, how, to, headers, body)
 	if err != nil {
 		return Answer{}, err
 	}
-	return p.text(status, type_, answer)
+	return p.text(status, given, answer)
 }
 
 func (p *Play) body(one *Case) (body []byte, kind string, err error) {

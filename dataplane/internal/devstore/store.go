@@ -20,7 +20,7 @@ import (
 // Options of a store. Data alone is required.
 type Options struct {
 	Data          string               // folder of the database
-	Overrides     string               // limits per tenant: the file of Pyroscope's -runtime-config.file
+	Overrides     string               // limits per tenant: in the form of Pyroscope's -runtime-config.file
 	Limits        *Limits              // of tenants that the file does not name, and of keys that it leaves out
 	BodyMegabytes int                  // of one request, unpacked
 	SweepEvery    time.Duration        // how often expired profiles are deleted
