@@ -130,6 +130,15 @@ def test_one_mistake_is_one_diagnostic_at_its_place(case: str, server: LanguageS
     assert told(server, GOOD.replace(old, new)) == [expected]
 
 
+def test_a_grant(server: LanguageServer, root: Path) -> None:
+    file = next((root / "tests/plan/golden_exports/exports").glob("*checkout.yaml"))
+    text = file.read_text().replace("../../../../schemas", "../schemas")
+    assert told(server, text, "exports/g1.yaml") == []
+    wrong = text.replace("format: pprof", "format: raw")
+    words = 'Value is not accepted. Valid values: "pprof", "tree", "dot".'
+    assert told(server, wrong, "exports/g1.yaml") == [(12, 11, words)]
+
+
 def offered(server: LanguageServer, text: str) -> dict[str, str]:
     """What is offered where the text has a ▮: label -> documentation."""
     before = text[: text.index("▮")]

@@ -6,6 +6,7 @@ engine finds the package, and what other languages make of its schema, only the 
 
 import json
 import re
+import shutil
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -142,6 +143,24 @@ def test_wrong_arguments_register_nothing(root: Path, tmp_path: Path, case: str)
     with provider(root, tmp_path, "local") as running, pytest.raises(grpc.RpcError) as refused:
         running.construct(given)
     assert expected in refused.value.details()
+
+
+def test_grants_lie_beside_the_services(root: Path, tmp_path: Path) -> None:
+    """They are applied as the program applies them; one that is wrong is told by its place."""
+    project = tmp_path / "declared"
+    shutil.copytree(root / "services", project / "services")
+    shutil.copytree(Path(__file__).parent / "golden_exports" / "exports", project / "exports")
+    given = inputs(root, "local") | {"servicesFolder": str(project / "services")}
+    with provider(root, tmp_path, "local") as running:
+        made = {r.name: r for r in running.construct(given) if r.type.endswith(":ConfigMap")}
+    grants = {file.name for file in (project / "exports").iterdir()}
+    assert set(made["flameplane-access/grants"].inputs["data"]) == grants
+    wrong = next((project / "exports").iterdir())
+    wrong.write_text(wrong.read_text().replace("format: ", "form: "))
+    with provider(root, tmp_path, "local") as running, pytest.raises(grpc.RpcError) as refused:
+        running.construct(given)
+    assert f"exports/{wrong.name}" in refused.value.details()
+    assert "EXP020" in refused.value.details()
 
 
 def test_types_that_pulumi_cannot_infer() -> None:
