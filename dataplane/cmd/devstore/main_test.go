@@ -21,7 +21,7 @@ func TestHelp(t *testing.T) {
 	if _, err := flags([]string{"-h"}, &help); !errors.Is(err, flag.ErrHelp) {
 		t.Fatal(err)
 	}
-	for _, wanted := range []string{"Pyroscope", "for development and tests", "-data", "-runtime-config.file", "31d", "a|b is refused"} {
+	for _, wanted := range []string{"Pyroscope", "for development and tests", "-data", "-overrides", "31d", "a|b is refused"} {
 		if !strings.Contains(help.String(), wanted) {
 			t.Errorf("the help does not say %q", wanted)
 		}
