@@ -71,11 +71,10 @@ func (s *Shipper) Anchor(ctx context.Context) error {
 func (s *Shipper) Close(ctx context.Context) error {
 	s.stop()
 	<-s.stopped
-	anchor := s.anchor(ctx)
 	for {
-		err := s.ship(ctx)
+		err := errors.Join(s.anchor(ctx), s.ship(ctx))
 		if err == nil || ctx.Err() != nil {
-			return errors.Join(anchor, err)
+			return err
 		}
 		pause(ctx, shipPause)
 	}
@@ -97,12 +96,15 @@ func (s *Shipper) keepShipping(ctx context.Context) {
 // ship sends closed segments, oldest first.
 func (s *Shipper) ship(ctx context.Context) error {
 	for _, segment := range s.journal.Unshipped() {
-		err := s.send(ctx, segment)
+		text, err := os.ReadFile(segment.Path)
 		if errors.Is(err, fs.ErrNotExist) {
 			slog.Error("lines of the audit log are gone from the disk before they were shipped", "segment", segment.Path)
 			s.metrics.failed.WithLabelValues("lines").Inc()
 			s.journal.Shipped(segment) // there is nothing to wait for; whoever verifies finds the gap
 			continue
+		}
+		if err == nil {
+			err = s.send(ctx, segment, text)
 		}
 		if err != nil {
 			slog.Error("audit lines cannot be shipped", "segment", segment.Path, "err", err)
@@ -115,14 +117,10 @@ func (s *Shipper) ship(ctx context.Context) error {
 	return nil
 }
 
-func (s *Shipper) send(ctx context.Context, segment Segment) error {
-	text, err := os.ReadFile(segment.Path)
-	if err != nil {
-		return err
-	}
+func (s *Shipper) send(ctx context.Context, segment Segment, text []byte) error {
 	var packed bytes.Buffer
 	writer := gzip.NewWriter(&packed) // no time and no name in it: the same lines are the same object
-	_, err = writer.Write(text)
+	_, err := writer.Write(text)
 	if err = errors.Join(err, writer.Close()); err != nil {
 		return err
 	}

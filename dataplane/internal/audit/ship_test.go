@@ -5,12 +5,14 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -236,6 +238,35 @@ func TestLinesThatVanishedFromTheDiskHoldNothingUp(t *testing.T) {
 	_, texts := r.objects("lines")
 	if text := strings.Join(texts, ""); !strings.Contains(text, `"stopped"`) || strings.Contains(text, `"started"`) {
 		t.Fatal(text)
+	}
+}
+
+// lost is a store whose client misses a file of its own, say the pod's token.
+type lost struct{ times atomic.Int64 }
+
+func (l *lost) Put(context.Context, string, []byte) error {
+	l.times.Add(1)
+	return fmt.Errorf("read the token: %w", os.ErrNotExist)
+}
+
+func TestAStoreThatMissesAFileLosesNoLines(t *testing.T) {
+	r := &replica{t: t, folder: t.TempDir(), registry: prometheus.NewRegistry()}
+	var err error
+	r.journal, err = audit.Open(r.folder, "gateway-0", nil, audit.Limits{Segment: 1, Every: time.Hour, Budget: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write("a", "b")
+	store := &lost{}
+	r.shipper = audit.Ship(r.journal, store, "", audit.NewMetrics(r.registry, r.journal))
+	r.eventually("attempts", func() bool { return store.times.Load() > 3 })
+	if left := r.journal.Unshipped(); len(left) != 2 {
+		t.Fatal(left)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.shipper.Close(ctx); err == nil {
+		t.Fatal("lines that did not leave are not said")
 	}
 }
 
