@@ -20,10 +20,16 @@ import (
 	"flameplane.dev/dataplane/internal/audit"
 )
 
-// answers are those that clients have in their hands, by the id of the request, and whether a whole profile left.
+// answer is what a client has in its hands.
+type answer struct {
+	status int
+	whole  bool // a whole profile, if the status is 200
+}
+
+// answers by the id of their requests.
 type answers struct {
 	mutex sync.Mutex
-	whole map[string]bool
+	all   map[string]answer
 	sent  int
 	kinds map[int]int
 }
@@ -50,7 +56,7 @@ func (a *answers) load(s *site, calls []call, stop <-chan struct{}) *sync.WaitGr
 					return // killed: nobody was answered
 				}
 				a.mutex.Lock()
-				a.whole[id] = one.whole && status == http.StatusOK
+				a.all[id] = answer{status, one.whole}
 				a.kinds[status]++
 				a.mutex.Unlock()
 			}
@@ -149,13 +155,16 @@ func (a *answers) check(s *site) {
 	s.t.Helper()
 	onRecord := s.onRecord()
 	_, anchor := s.shipped()
-	for id, whole := range a.whole {
-		seqs := onRecord[id]
-		if len(seqs) != 1 {
-			s.t.Fatalf("the answered request %q has %d lines", id, len(seqs))
+	for id, one := range a.all {
+		seqs, wanted := onRecord[id], 1
+		if one.status == http.StatusServiceUnavailable { // a store that was too slow: the second line takes the first back
+			wanted = 2
+		}
+		if len(seqs) != wanted {
+			s.t.Fatalf("the answered request %q (%+v) has %d lines", id, one, len(seqs))
 		}
 		for seq := range seqs {
-			if whole && seq > anchor.Seq {
+			if one.whole && one.status == http.StatusOK && seq > anchor.Seq {
 				s.t.Fatalf("a whole profile left with line %d, and the newest anchor is of %d", seq, anchor.Seq)
 			}
 		}
@@ -170,7 +179,7 @@ func (a *answers) check(s *site) {
 // to a disk, this cannot prove.
 func TestAKilledGatewayHasAnsweredNothingThatIsNotOnRecord(t *testing.T) {
 	s := newSite(t)
-	calls, all := s.calls(), &answers{whole: map[string]bool{}, kinds: map[int]int{}}
+	calls, all := s.calls(), &answers{all: map[string]answer{}, kinds: map[int]int{}}
 	const kills = 6
 	torn := 0 // bytes of lines that were cut off, by the kills and by hand
 	for round := range kills {
@@ -187,7 +196,7 @@ func TestAKilledGatewayHasAnsweredNothingThatIsNotOnRecord(t *testing.T) {
 	}
 	s.start()
 	stop := make(chan struct{})
-	before, answered := len(s.onRecord()), len(all.whole)
+	before, answered := len(s.onRecord()), len(all.all)
 	group := all.load(s, calls, stop)
 	time.Sleep(time.Second / 2)
 	close(stop)
@@ -196,10 +205,10 @@ func TestAKilledGatewayHasAnsweredNothingThatIsNotOnRecord(t *testing.T) {
 		t.Fatal(err, s.said())
 	}
 	all.check(s)
-	if lines, answers := len(s.onRecord())-before, len(all.whole)-answered; lines != answers || answers == 0 {
+	if lines, answers := len(s.onRecord())-before, len(all.all)-answered; lines != answers || answers == 0 {
 		t.Fatalf("%d answers, %d lines", answers, lines)
 	}
-	if all.kinds[200] == 0 || all.kinds[403] == 0 || len(all.kinds) != 2 {
+	if all.kinds[200] == 0 || all.kinds[403] == 0 {
 		t.Fatalf("%v %s", all.kinds, s.said())
 	}
 	text, anchor := s.shipped()
@@ -222,7 +231,7 @@ func TestAKilledGatewayHasAnsweredNothingThatIsNotOnRecord(t *testing.T) {
 	if head := journal.Head(); head.Seq != anchor.Seq+1 {
 		t.Fatalf("line %d follows, and the newest anchor is of %d", head.Seq, anchor.Seq)
 	}
-	t.Logf("%d answers after %d kills (%v), %d sent", len(all.whole), kills, all.kinds, all.sent)
+	t.Logf("%d answers after %d kills (%v), %d sent", len(all.all), kills, all.kinds, all.sent)
 }
 
 // tear counts the bytes of a line that the kill left unfinished. A kill seldom hits a write in its middle, so some are

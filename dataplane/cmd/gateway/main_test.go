@@ -135,7 +135,7 @@ func (s *site) start() {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = s.process.Process.Kill() })
-	for range 200 {
+	for range 1200 {
 		if connection, err := net.Dial("tcp", s.address); err == nil {
 			_ = connection.Close()
 			return
