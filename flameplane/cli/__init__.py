@@ -13,7 +13,20 @@ from typing import Annotated
 import typer
 
 from flameplane import __version__
-from flameplane.cli import audit, codeowners, explain, export, images, local, new, plan, render, schema, validate
+from flameplane.cli import (
+    audit,
+    codeowners,
+    downsample,
+    explain,
+    export,
+    images,
+    local,
+    new,
+    plan,
+    render,
+    schema,
+    validate,
+)
 
 OK, FINDINGS, USAGE, FAILURE = 0, 1, 2, 3
 
@@ -45,7 +58,7 @@ def _options(
         os.environ["FLAMEPLANE_DEBUG"] = "1"
 
 
-for _module in (validate, explain, new, schema, plan, render, images, local, codeowners, export, audit):
+for _module in (validate, explain, new, schema, plan, render, images, local, codeowners, export, audit, downsample):
     _module.register(app)
 
 

@@ -1,0 +1,139 @@
+"""`flameplane downsample`: merge closed hours of fine profiles into the long-term tenants. A job of the platform."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flameplane.downsample.hours import Hour
+    from flameplane.downsample.run import TeamRun
+    from flameplane.prometheus import Figure
+    from schemas.catalog import Catalog
+
+FINDINGS, USAGE, FAILURE = 1, 2, 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(downsample)
+
+
+def downsample(  # noqa: PLR0917 - one parameter per option
+    gateway: Annotated[str, typer.Option(help="URL of the gateway.")],
+    gateway_token: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="File with the service account's token.")
+    ] = None,
+    catalog: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Folder with the mounted catalog; default: the project's."),
+    ] = None,
+    longterm_suffix: Annotated[str, typer.Option(help="What the hourly tenant has beside its team's name.")] = (
+        "-longterm"
+    ),
+    prometheus: Annotated[str, typer.Option(help="URL to write the figures to; none: they are not written.")] = "",
+    hour: Annotated[str, typer.Option(help="This hour alone: 2026-11-27T13:00Z.")] = "",
+    team: Annotated[str, typer.Option(help="This team alone.")] = "",
+    service: Annotated[str, typer.Option(help="This service alone.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Merge, and push nothing.")] = False,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=8, help="Profiles in hand at once; the gateway lets 8 queries of a tenant in.")
+    ] = 4,
+) -> None:
+    """Merge each closed hour of the last 20 into one profile per service, type and version.
+
+    Running it again counts nothing twice. Exit codes: 0 all is merged; 1 an hour is too late, a type is not known or
+    the tiers do not agree; 2 wrong use; 3 something failed, and will be tried again by the next run.
+    """
+    from flameplane.backend import Gateway  # noqa: PLC0415
+    from flameplane.downsample.ledger import Tiers  # noqa: PLC0415
+    from flameplane.downsample.run import Job, run, summary  # noqa: PLC0415
+
+    now = int(time.time() * 1000)
+    door = Gateway(gateway, gateway_token, parallel)
+    names = _teams(_catalog(catalog), team, service)
+    teams = [Tiers(door, name, f"{name}{longterm_suffix}", service) for name in names]
+    job = Job(_hours(hour, now), now, parallel, dry_run, lambda text: typer.echo(text, err=True))
+    results = run(job, teams)
+    typer.echo(summary(job, results))
+    written = True
+    if prometheus and not (hour or team or service or dry_run):  # a part says nothing of how far the whole is
+        written = _write(prometheus, results)
+    if not written or any(result.failures for result in results):
+        raise typer.Exit(FAILURE)
+    raise typer.Exit(FINDINGS if any(result.findings for result in results) else 0)
+
+
+def _catalog(folder: Path | None) -> "Catalog":
+    from flameplane.catalog import load  # noqa: PLC0415
+    from flameplane.catalog.mounted import NotMounted, read_mounted  # noqa: PLC0415
+    from flameplane.cli.root import project  # noqa: PLC0415
+
+    if folder:
+        try:
+            return read_mounted(folder)
+        except NotMounted as error:
+            raise typer.BadParameter(str(error), param_hint="--catalog") from error
+    loaded = load(project())
+    if loaded.catalog is None:
+        typer.echo("services/ has mistakes; `flameplane validate` shows them", err=True)
+        raise typer.Exit(FINDINGS)
+    return loaded.catalog
+
+
+def _teams(catalog: "Catalog", team: str, service: str) -> list[str]:
+    """The teams to go through; what is named has to be declared."""
+    names = [one.name for one in catalog.teams]
+    if team and team not in names:
+        raise typer.BadParameter(f"there is no team {team}; valid: {', '.join(names)}", param_hint="--team")
+    if service:
+        owners = {one.name: one.team for one in catalog.services}
+        if service not in owners:
+            raise typer.BadParameter(f"there is no service {service}; see services/", param_hint="--service")
+        if team and owners[service] != team:
+            raise typer.BadParameter(f"{service} is of team {owners[service]}", param_hint="--service")
+        return [owners[service]]
+    return [team] if team else names
+
+
+def _hours(text: str, now: int) -> "Sequence[Hour]":
+    from flameplane.downsample.hours import SETTLES, instant, parse, recent  # noqa: PLC0415
+
+    if not text:
+        return recent(now)
+    try:
+        hour = parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--hour") from error
+    if hour.state(now) == "open":
+        when = instant(hour.end + SETTLES)
+        raise typer.BadParameter(f"{text} is not closed: profiles of it are taken until {when}", param_hint="--hour")
+    return [hour]
+
+
+def _write(url: str, results: "Sequence[TeamRun]") -> bool:
+    from flameplane.prometheus import NotWritten, write  # noqa: PLC0415
+
+    figures = [figure for result in results if result.read for figure in _figures(result)]
+    if not figures:
+        return True  # nothing is known; the failure is told
+    try:
+        write(url, figures)
+    except NotWritten as error:
+        typer.echo(f"the figures are not written, so an alert will fire: {error}", err=True)
+        return False
+    return True
+
+
+def _figures(result: "TeamRun") -> "list[Figure]":
+    from flameplane.prometheus import Figure  # noqa: PLC0415
+
+    tenant = {"tenant": result.team}
+    return [
+        Figure("flameplane_downsample_merged_until_timestamp_seconds", result.until / 1000, tenant),
+        Figure("flameplane_downsample_lost_hours", len(result.late), tenant),
+        Figure("flameplane_downsample_unknown_types", len(result.unknown), tenant),
+    ]
