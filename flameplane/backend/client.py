@@ -19,6 +19,7 @@ SECONDS: Final = 150.0
 _BUSY: Final = 429  # more than the tenant's share; nothing was forwarded
 _ASK_AGAIN: Final = urllib3.Retry(
     total=6,
+    connect=3,
     status_forcelist=[_BUSY, 502, 503, 504],
     allowed_methods=["POST"],
     backoff_factor=0.5,

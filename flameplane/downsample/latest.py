@@ -1,12 +1,14 @@
 """The last upload interval of an hour: of a size that was reached, one moment is kept, with every pod in it once.
 
 Pods upload in turn, each once per interval. So the window ends with the service's last upload of the hour and begins
-one interval before it; how long that is, the uploads say. What is odd is left out rather than counted twice: a pod that
-uploaded twice within the window (it stopped, and sent what it had), and pods that were gone before it.
+one interval before it; how long that is, the uploads say. Pods that were gone before it do not count. None counts twice:
+one that uploaded twice within the window (a clock that is a moment early, or a pod that stopped and sent what it had) is
+left out, or the window begins after the first of the two, whichever costs fewer pods.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median_low
 from typing import Final
 
@@ -41,18 +43,16 @@ def window(uploads: Totals, earliest: int) -> Window:
     for labels, start in sorted(uploads, key=lambda key: key[1]):
         times.setdefault(dict(labels).get(POD, ""), []).append(start)
     last = max(start for _, start in uploads)
-    gaps = [of[-1] - of[-2] for of in times.values() if len(of) > 1]
-    start = last - median_low(gaps) + STEP if gaps else earliest
-    if gaps:
-        # A clock that is a moment early would put two uploads of one pod into the window: it begins after the first.
-        usual = median_low(gaps) / 2
-        early = [of[-2] for of in times.values() if len(of) > 1 and of[-2] >= start and of[-1] - of[-2] > usual]
-        start = max([start, *(one + STEP for one in early)])
-    without = sorted(pod for pod, of in times.items() if sum(one >= start for one in of) > 1)
+    usual = [median_low(b - a for a, b in pairwise(of)) for of in times.values() if len(of) > 1]
+    start = last - median_low(usual) + STEP if usual else earliest
+    twice = {pod for pod, of in times.items() if sum(one >= start for one in of) > 1}
+    later = max((times[pod][-2] + STEP for pod in twice), default=start)
+    # Either the window begins after the first of two uploads, or the pods that made them are left out.
+    if sum(start <= of[-1] < later for of in times.values()) < len(twice):
+        start, twice = later, set()
     kept: dict[Labels, float] = {}
     for (labels, begin), value in uploads.items():
-        pod = dict(labels).get(POD, "")
-        if begin >= start and pod not in without:
+        if begin >= start and dict(labels).get(POD, "") not in twice:
             plain = tuple(pair for pair in labels if pair[0] != POD)
             kept[plain] = kept.get(plain, 0.0) + value
-    return Window(start, last + STEP, tuple(without), kept)
+    return Window(start, last + STEP, tuple(sorted(twice)), kept)

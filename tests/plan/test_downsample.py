@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from flameplane.cli import app
 from flameplane.downsample.hours import instant
+from flameplane.downsample.latest import window
 
 STACKS = {("leaf", "main"): 700, ("main",): 300}
 CHECKOUT = {"service_name": "checkout", "team": "payments", "version": "1.4.0", "namespace": "shop"}
@@ -212,6 +213,32 @@ def test_a_size_is_kept_of_the_last_interval_alone(store: Store) -> None:
     assert run(store).exit_code == 0
     assert [one.total for one in store.tenants[LONG]] == [321]
     assert store.tenants[LONG][0].time == hour
+
+
+S = 1000
+REGULAR = {pod: list(range(n * S, 3_600 * S, 15 * S)) for n, pod in enumerate("abcde")}
+ODD: dict[str, tuple[dict[str, list[int]], tuple[int, int], tuple[str, ...], int]] = {
+    "all in turn": (REGULAR, (3575, 3590), (), 5),
+    "one died before": ({**REGULAR, "x": [60 * S, 75 * S]}, (3575, 3590), (), 5),
+    "one uploaded once": ({**REGULAR, "x": [3580 * S]}, (3575, 3590), (), 6),
+    "one sent what it had and stopped": ({**REGULAR, "x": [3572 * S, 3587 * S, 3589 * S]}, (3575, 3590), ("x",), 5),
+    "the same, before all others": ({**REGULAR, "x": [3565 * S, 3580 * S, 3583 * S]}, (3581, 3590), (), 6),
+    "a clock a second early": ({**REGULAR, "x": [3560 * S, 3575 * S, 3589 * S]}, (3576, 3590), (), 6),
+    "a single pod that stopped": ({"x": [15 * S, 30 * S, 45 * S, 47 * S]}, (46, 48), (), 1),
+    "a single upload": ({"x": [15 * S]}, (0, 16), (), 1),
+    "one that is slower": ({**REGULAR, "x": list(range(0, 3_600 * S, 60 * S))}, (3575, 3590), (), 5),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_the_last_interval(case: str) -> None:
+    """No pod counts twice, whatever it did."""
+    uploads, edges, without, pods_in_it = ODD[case]
+    labels = {pod: (("pod", pod), ("service_name", "checkout")) for pod in uploads}
+    found = window({(labels[pod], at): 1.0 for pod, times in uploads.items() for at in times}, 0)
+    assert (found.start // S, found.end // S) == edges
+    assert found.without == without
+    assert found.totals == {(("service_name", "checkout"),): pods_in_it}
 
 
 def test_a_version_that_ended_is_not_missing(store: Store) -> None:

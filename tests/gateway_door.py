@@ -1,0 +1,68 @@
+"""The gateway's real door (dataplane/internal/door) for tests in Python, before any backend that speaks Pyroscope's API.
+
+Its identity provider and API server are those of the Go tests: the tokens are good, and nobody else's are.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local import cache, golang
+
+MODULE = Path(__file__).resolve().parents[1] / "dataplane"
+
+
+@dataclass
+class Door:
+    """Where it is, and tokens by who shows them: node, downsample, engineer. The record is there once it has ended."""
+
+    url: str
+    tokens: dict[str, str]
+    record: list[dict[str, Any]] = field(default_factory=list)
+
+
+def build(folder: Path) -> Path:
+    """The door's test program; compiled once, the compiler's cache does the rest."""
+    program = folder / "door.test"
+    command = [golang.toolchain(MODULE).program, "test", "-c", "-o", program, "./internal/door"]
+    environment = golang.environment(cache.root() / "go") | {"CGO_ENABLED": "0"}
+    done = subprocess.run(command, cwd=MODULE, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+@contextmanager
+def door(program: Path, backend: str) -> Iterator[Door]:
+    """The door before ``backend``."""
+    process = subprocess.Popen(
+        [program, "-test.run=^TestServeForOthers$", "-test.v", "-test.timeout=10m"],
+        env={**os.environ, "FLAMEPLANE_DOOR_BACKEND": backend},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin and process.stdout
+    found = None
+    try:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("READY "):
+                tokens = json.loads(line.removeprefix("READY "))
+                found = Door(tokens.pop("url"), tokens)
+                break
+        assert found, "".join(lines)
+        yield found
+    finally:
+        process.stdin.close()
+        rest = process.stdout.read()
+        process.stdout.close()
+        process.wait(60)
+        if found:
+            records = [line.removeprefix("RECORD ") for line in rest.splitlines() if line.startswith("RECORD ")]
+            found.record = [json.loads(text) for text in records]
