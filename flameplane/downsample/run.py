@@ -129,7 +129,7 @@ def summary(job: Job, results: Sequence[TeamRun]) -> str:
         (
             f"downsample: {len(results)} team{'' if len(results) == 1 else 's'}",
             f"{job.hours[0]} to {instant(job.hours[-1].end)}",
-            f"{pushed} profiles {'would be ' if job.dry_run else ''}merged ({size / 1e6:.1f} MB)",
+            f"{pushed} profiles {'would be ' if job.dry_run else ''}merged ({size / 1000:.1f} kB)",
             f"{sum(r.there for r in results)} there already",
             f"{sum(r.failures for r in results)} failed",
             f"{len(late)} hours too late{' (' + ', '.join(map(str, late)) + ')' if late else ''}",
