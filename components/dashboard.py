@@ -26,7 +26,7 @@ _PANELS: Final = (
     ),
     (
         "Hours since the last downsampled hour",
-        "(time() - max by (tenant) (flameplane_downsample_merged_until_timestamp_seconds)) / 3600",
+        "(time() - max by (tenant) (last_over_time(flameplane_downsample_merged_until_timestamp_seconds[2h]))) / 3600",
         "{{tenant}}",
         "h",
     ),

@@ -4,16 +4,19 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components import network
 from components.pods import Images
 from components.pyroscope_config import LONGTERM
 from components.scheduled_job import Schedule, ScheduledJob, ScheduledJobArgs
 from schemas.catalog import Catalog
+from schemas.settings import Settings
 
 
 @dataclass(frozen=True)
 class DownsampleArgs:
-    """Teams, and the image of the job."""
+    """The environment, its teams, and the image of the job."""
 
+    settings: Settings
     catalog: Catalog
     images: Images
 
@@ -22,12 +25,14 @@ class Downsample(ScheduledJob):
     """Every hour, since Pyroscope 2 does not downsample. What is merged later than 24 h is never found again."""
 
     def __init__(self, name: str, args: DownsampleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        url = args.settings.correlation.prometheus_url
         job = ScheduledJobArgs(
             catalog=args.catalog,
             images=args.images,
-            arguments=["downsample", f"--longterm-suffix={LONGTERM}"],
-            # Seven minutes past: pushes that were under way at the full hour are stored by then.
+            arguments=["downsample", f"--longterm-suffix={LONGTERM}", f"--prometheus={url}"],
+            # Seven minutes past: what was under way when the hour before the last was closed is stored by then.
             schedule=Schedule("7 * * * *", late_seconds=1800, deadline_seconds=3000),
             memory="512Mi",
+            egress=[network.to_url(args.settings.alerts.prometheus_namespace, url)],
         )
         super().__init__("backend", "Downsample", name, job, opts)

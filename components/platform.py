@@ -95,7 +95,7 @@ class Platform(pulumi.ComponentResource):
             issuer = CertificatesArgs(settings.backend.tls.issuer)
             Certificates("certificates", issuer, inside(BACKEND_NAMESPACE, foundation.namespaces[ACCESS_NAMESPACE]))
         backend = _backend(settings, catalog, images, inside(BACKEND_NAMESPACE, *cloud))
-        Downsample("downsample", DownsampleArgs(catalog, images), inside(SYSTEM_NAMESPACE))
+        Downsample("downsample", DownsampleArgs(settings, catalog, images), inside(SYSTEM_NAMESPACE))
         gate = CiGate("ci-gate", CiGateArgs(settings, catalog), inside(ACCESS_NAMESPACE))
         grants = Grants("grants", GrantsArgs(args.grants), inside(ACCESS_NAMESPACE))
         gateway = Gateway(

@@ -13,15 +13,34 @@ _READS: Final = 'pyroscope_request_duration_seconds_count{route=~".*querierservi
 
 def jobs() -> Iterator[Rule]:
     """What is not merged within 24 hours is never found again: the long tier's lag comes first."""
-    lag = "time() - max by (tenant) (flameplane_downsample_merged_until_timestamp_seconds)"
-    summary = "the hourly profiles of {{ $labels.tenant }} are {{ $value | humanizeDuration }} behind"
-    yield alert("FlameplaneDownsampleLag", f"{lag} > 6 * 3600", "10m", ("warning", "backend"), summary)
+    # Written once an hour, and seen for five minutes each time: a run and the next are two hours at most.
+    until = "flameplane_downsample_merged_until_timestamp_seconds"
+    lag = f"time() - max by (tenant) (last_over_time({until}[2h]))"
+    summary = (
+        "{{ if $labels.tenant }}the hourly profiles of {{ $labels.tenant }} are {{ $value | humanizeDuration }} behind"
+        "{{ else }}no run of the downsampling job says how far it is{{ end }}"
+    )
+    yield alert(
+        "FlameplaneDownsampleLag",
+        f"{lag} > 6 * 3600 or absent_over_time({until}[6h])",
+        "10m",
+        ("warning", "backend"),
+        summary,
+    )
     yield alert(
         "FlameplaneDownsampleLost",
-        f"{lag} > 20 * 3600 or absent(flameplane_downsample_merged_until_timestamp_seconds)",
+        f"{lag} > 20 * 3600 or absent_over_time({until}[20h])",
         "1h",
         ("critical", "backend"),
         f"{summary}; hours older than 24 h are lost",
+    )
+    yield alert(
+        "FlameplaneDownsampleUnknown",
+        "max by (tenant) (last_over_time(flameplane_downsample_unknown_types[2h])) > 0",
+        "2h",
+        ("warning", "backend"),
+        "{{ $value }} profile types of {{ $labels.tenant }} are not in its hourly profiles: nobody decided how they "
+        "are merged",
     )
     yield alert(
         "FlameplaneDriftStale",

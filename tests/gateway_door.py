@@ -1,4 +1,4 @@
-"""The gateway's real door (dataplane/internal/door) for tests in Python, before any backend that speaks Pyroscope's API.
+"""The gateway's real door (dataplane/internal/door) for tests in Python, before a backend that speaks Pyroscope's API.
 
 Its identity provider and API server are those of the Go tests: the tokens are good, and nobody else's are.
 """

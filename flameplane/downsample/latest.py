@@ -1,9 +1,9 @@
 """The last upload interval of an hour: of a size that was reached, one moment is kept, with every pod in it once.
 
 Pods upload in turn, each once per interval. So the window ends with the service's last upload of the hour and begins
-one interval before it; how long that is, the uploads say. Pods that were gone before it do not count. None counts twice:
-one that uploaded twice within the window (a clock that is a moment early, or a pod that stopped and sent what it had) is
-left out, or the window begins after the first of the two, whichever costs fewer pods.
+one interval before it; how long that is, the uploads say. Pods that were gone before it do not count, and none counts
+twice: one that uploaded twice within the window (a clock that is a moment early, or a pod that stopped and sent what it
+had) is left out, or the window begins after the first of the two, whichever costs fewer pods.
 """
 
 from collections.abc import Mapping

@@ -227,7 +227,7 @@ def _agent(settings: Mapping[str, Any], scrapes: Iterable[Scrape], senders: Iter
 def _jobs(settings: Mapping[str, Any]) -> Iterator[Edge]:
     for job in JOBS:
         yield from _out(job, GATEWAY, HTTP)
-    for job in (DRIFT, COST):  # read request rates, write their figures
+        # Reads request rates, writes its figures.
         yield from _out(job, f"{_prometheus(settings)}/*", _port(said(settings, "correlation.prometheusUrl", "")))
 
 

@@ -225,7 +225,7 @@ class Job:
 PROMETHEUS: Final = "--prometheus={correlation.prometheus_url}"
 JOBS: Final = (
     # What is merged later than 24 h after its hour is never found again.
-    Job("downsample", ("downsample", "--longterm-suffix=-longterm"), "7 * * * *", 1800, 3000, "512Mi"),
+    Job("downsample", ("downsample", "--longterm-suffix=-longterm", PROMETHEUS), "7 * * * *", 1800, 3000, "512Mi"),
     Job("drift", ("drift", PROMETHEUS), "*/15 * * * *", 300, 600, "512Mi"),
     Job("cost-report", ("cost-report", PROMETHEUS), "20 5 * * *", 21600, 1800, "256Mi"),
 )

@@ -1,9 +1,10 @@
 """A stand-in for Pyroscope, in memory: the four calls that the downsampling job makes, by the rules that matter to it.
 
-A contract-level stand-in, not Pyroscope: what is asked, in which steps values are told (`pkg/model/timeseries/range.go`),
-that what is pushed twice counts twice, and that what was pushed 24 hours late is never found. Whether Pyroscope does the
-same, tests/upstream/test_upstream_downsample.py says. It takes the tenant from Pyroscope's own header, as the gateway
-sends it, or plays the gateway's part: the tenant by path, and on a push by the label `team`.
+A contract-level stand-in, not Pyroscope: what is asked, in which steps values are told (Pyroscope's
+`pkg/model/timeseries/range.go`), that what is pushed twice counts twice, and that what was pushed 24 hours late is never
+found. Whether Pyroscope does the same, tests/upstream/test_upstream_downsample.py says. It takes the tenant from
+Pyroscope's own header, as the gateway sends it, or plays the gateway's part: the tenant by path, and on a push by the
+label `team`.
 """
 
 import gzip
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from google.protobuf.message import Message
-from pprof_samples import CPU, merged, stacks_of
+from pprof_samples import CPU, Stacks, merged, stacks_of
 
 from flameplane.wire import pyroscope_pb2 as wire
 
@@ -33,7 +34,7 @@ class Stored:
     type: str
     time: int  # milliseconds
     duration: int
-    stacks: Mapping[tuple[str, ...], int]
+    stacks: Stacks
     pushed: int
 
     @property
@@ -52,7 +53,9 @@ class Store:
     headers: Mapping[str, str] = field(default_factory=dict)  # of the last call
     url: str = ""
 
-    def add(self, tenant: str, labels: Mapping[str, str], at: int, stacks: Mapping[tuple[str, ...], int], type_: str = CPU, pushed: int = 0) -> None:
+    def add(
+        self, tenant: str, labels: Mapping[str, str], at: int, stacks: Stacks, type_: str = CPU, pushed: int = 0
+    ) -> None:
         """Put a profile in, as if it had been pushed when it was made."""
         self.tenants.setdefault(tenant, []).append(Stored(labels, type_, at, 0, stacks, pushed or at))
 

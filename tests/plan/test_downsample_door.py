@@ -1,7 +1,7 @@
 """`flameplane downsample` through the real gateway, before the stand-in for Pyroscope (profile_store.py).
 
-Proves that the door understands what the job says, lets it through as its account may, and writes to the tenant that the
-job means. What Pyroscope does with it, the upstream tier proves.
+Proves that the door understands what the job says, lets it through as its account may, and writes to the tenant that
+the job means. What Pyroscope does with it, the upstream tier proves.
 """
 
 import time
@@ -23,9 +23,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("door"))
 
 
-def test_the_job_passes_the_gateway(
-    program: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_job_passes_the_gateway(program: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
     hour = (int(time.time() * 1000) - HOUR) // HOUR * HOUR - HOUR
     token = tmp_path / "token"

@@ -3,6 +3,7 @@
 from alert_case import Case
 
 MERGED = 'flameplane_downsample_merged_until_timestamp_seconds{tenant="payments"}'
+UNKNOWN = 'flameplane_downsample_unknown_types{tenant="payments"}'
 ROUTE = "querier_v1_querierservice_selectmergestacktraces"
 READS = f'pyroscope_request_duration_seconds_count{{{{method="POST",route="{ROUTE}",status_code="{{}}"}}}}'
 FORWARDED = 'flameplane_gateway_forwarded_total{direction="read",pod="g"}'
@@ -17,6 +18,40 @@ CASES: dict[str, Case] = {
         440,
         ({"tenant": "payments"}, "the hourly profiles of payments are 7h 20m 0s behind"),
     ),
+    "merged 7 h 20 min ago, told once an hour": (
+        {MERGED: "0 " + "_x59 0 " * 8},
+        "FlameplaneDownsampleLag",
+        440,
+        ({"tenant": "payments"}, "the hourly profiles of payments are 7h 20m 0s behind"),
+    ),
+    "merged two hours ago, told once an hour": (
+        {MERGED: " _x59 ".join(str(3600 * hour) for hour in range(12))},
+        "FlameplaneDownsampleLag",
+        600,
+        None,
+    ),
+    "no run for 7 h": (
+        {MERGED: "0"},
+        "FlameplaneDownsampleLag",
+        440,
+        ({}, "no run of the downsampling job says how far it is"),
+    ),
+    "no run for 22 h": (
+        {MERGED: "0"},
+        "FlameplaneDownsampleLost",
+        1320,
+        ({}, "no run of the downsampling job says how far it is; hours older than 24 h are lost"),
+    ),
+    "a type that nobody decided on": (
+        {UNKNOWN: "1 " + "_x59 1 " * 6},
+        "FlameplaneDownsampleUnknown",
+        200,
+        (
+            {"tenant": "payments"},
+            "1 profile types of payments are not in its hourly profiles: nobody decided how they are merged",
+        ),
+    ),
+    "every type known": ({UNKNOWN: "0 " + "_x59 0 " * 6}, "FlameplaneDownsampleUnknown", 200, None),
     "merged 5 h ago": ({MERGED: "0x500"}, "FlameplaneDownsampleLag", 300, None),
     "merged a day ago": (
         {MERGED: "0x1600"},
