@@ -35,6 +35,11 @@ PROFILE_LABELS: Final = (
 
 # -- retention, days ---------------------------------------------------------------------------------------------------
 RETENTION_DAYS: Final = (30, 90)  # the promise of the platform: never less than 30, never more than 90
+# Of the 90 the last five are for being deleted (docs/retention.md has the sum), so that nothing is older than 90 days
+# before it is gone: Pyroscope deletes up to 12 h late, an hourly profile is pushed up to 21 h late, and what its index
+# has lost goes by S3, which comes two days after Pyroscope would have, and up to a day after its own day.
+LONGEST_KEPT_DAYS: Final = 85  # what the backend may be told to keep
+LONGEST_ORPHANED_DAYS: Final = 87  # when S3 deletes blocks, whoever forgot them
 
 # -- the node agent ----------------------------------------------------------------------------------------------------
 AGENT_NAMESPACE: Final = "flameplane-node"

@@ -8,6 +8,7 @@ from typing import Final
 
 from pulumi_aws.s3 import BucketLifecycleConfigurationRuleArgsDict as Rule
 
+from schemas.allowed import LONGEST_ORPHANED_DAYS
 from schemas.catalog import Catalog
 
 # Days, from the layout of Pyroscope's bucket (docs/aws.md).
@@ -15,7 +16,7 @@ COLDER_DAYS: Final = 35  # by then fine profiles of 31 days are gone: only hourl
 # Not GLACIER_IR: it is charged for at least 90 days, and these blocks have about 55 left.
 COLDER_CLASS: Final = "STANDARD_IA"
 COLDER_BYTES: Final = 131072  # STANDARD_IA charges for at least 128 KiB per object
-ORPHAN_DAYS: Final = 10  # after the longest retention; expired blocks are deleted up to 12 h late
+ORPHAN_DAYS: Final = 10  # after the longest retention, as far as the promise of 90 days lets it
 SEGMENT_DAYS: Final = 8  # segments live minutes; longer than the longest outage of compaction that is put up with
 DEAD_LETTER_DAYS: Final = 30
 QUERY_DAYS: Final = 7
@@ -44,7 +45,7 @@ def profiles(catalog: Catalog) -> list[Rule]:
     }
     return [
         colder,
-        _expiry("blocks-orphaned", "blocks/", longest + ORPHAN_DAYS),
+        _expiry("blocks-orphaned", "blocks/", min(longest + ORPHAN_DAYS, LONGEST_ORPHANED_DAYS)),
         _expiry("segments-orphaned", "segments/", SEGMENT_DAYS),
         _expiry("dead-letters", "dlq/", DEAD_LETTER_DAYS),
         _expiry("query-diagnostics", "query-diagnostics/", QUERY_DAYS),

@@ -9,11 +9,11 @@ from policies.objects import at, items
 from policies.pyroscope import config_files, days, override_files, retention
 from policies.resources import SETTINGS
 from policies.rule import Manifest, Rule, Violation
-from schemas.allowed import RETENTION_DAYS
+from policies.rules.retention import kept as kept_days
+from schemas.allowed import LONGEST_KEPT_DAYS, LONGEST_ORPHANED_DAYS, RETENTION_DAYS
 
 # Reference: Pyroscope 2.x deletes a partition 6 to 12 hours late; its index must never point at missing objects.
 MARGIN_DAYS: Final = 2
-LATEST_DAYS: Final = 30  # after the longest retention: later is no backstop of the 90 days promised
 SEGMENT_DAYS: Final = 7  # the longest outage of compaction that is put up with
 UPLOAD_DAYS: Final = 7
 # The only prefixes of Pyroscope's bucket whose objects may expire by S3. Not among them: debug-info/, symbolizer/,
@@ -51,17 +51,18 @@ def longest(manifests: Sequence[Manifest]) -> tuple[float, float]:
     doubtful: list[float] = []
     for team in declared.teams.values():
         for path, tenant in (("fineDays", team.name), ("downsampledDays", f"{team.name}{LONGTERM}")):
-            said, done = team.get(f"spec.retention.{path}"), kept.pop(tenant, None)
+            said, done = kept_days(team.get(f"spec.retention.{path}")), kept.pop(tenant, None)
             days_said = [d for d in (said, done) if isinstance(d, int | float)]
             agreed = days_said and len(set(days_said)) == 1 and floor <= days_said[0] <= (ceiling or days_said[0])
             (sure if agreed and _promised(days_said[0]) else doubtful).extend(days_said)
     others = [*kept.values(), *(days(retention(file)) for file in config_files(manifests))]
     if not declared.teams:  # the first one may ask for that much
-        others.append(declared.limit("maxDownsampledDays"))
+        others.append(kept_days(declared.limit("maxDownsampledDays")))
     for one in (d for d in others if d):
         (sure if _promised(one) else doubtful).append(one)
-    most = [*sure, *doubtful, *([RETENTION_DAYS[1]] if doubtful else [])]
-    return float(max(sure, default=RETENTION_DAYS[0 if doubtful else 1])), float(max(most, default=RETENTION_DAYS[1]))
+    most = [*sure, *doubtful, *([LONGEST_KEPT_DAYS] if doubtful else [])]
+    least = RETENTION_DAYS[0] if doubtful else LONGEST_KEPT_DAYS
+    return float(max(sure, default=least)), float(max(most, default=LONGEST_KEPT_DAYS))
 
 
 def _overrides(manifests: Sequence[Manifest]) -> dict[str, float | None]:
@@ -74,7 +75,7 @@ def _overrides(manifests: Sequence[Manifest]) -> dict[str, float | None]:
 
 
 def _promised(kept: float) -> bool:
-    return RETENTION_DAYS[0] <= kept <= RETENTION_DAYS[1]
+    return RETENTION_DAYS[0] <= kept <= LONGEST_KEPT_DAYS
 
 
 def _judged(cloud: Cloud, bucket: Manifest, rules: _Rules, kept: tuple[float, float]) -> Iterator[str]:
@@ -87,7 +88,7 @@ def _judged(cloud: Cloud, bucket: Manifest, rules: _Rules, kept: tuple[float, fl
         if purpose != "profiles" and items(rule.get("transitions")):
             yield f"rule {rule.get('id')} moves objects to another class, which only profiles have a reason for"
     if purpose == "profiles":
-        yield from _profiles(cloud, bucket, rules, *kept)
+        yield from _profiles(cloud, bucket, rules, kept[0])
     if purpose == "state" and any(_expires(r) for r in rules):
         yield "deletes the state of Pulumi; only earlier versions may go"
     if purpose == "audit":
@@ -97,7 +98,7 @@ def _judged(cloud: Cloud, bucket: Manifest, rules: _Rules, kept: tuple[float, fl
             yield f"rule {short[0].get('id')} deletes audit records after {after}"
 
 
-def _profiles(cloud: Cloud, bucket: Manifest, rules: _Rules, sure: float, most: float) -> Iterator[str]:
+def _profiles(cloud: Cloud, bucket: Manifest, rules: _Rules, sure: float) -> Iterator[str]:
     for rule in rules:
         prefix, expires = _prefix(rule), _expires(rule)
         known = [p for p in EXPIRING if prefix.startswith(p)]
@@ -124,8 +125,9 @@ def _profiles(cloud: Cloud, bucket: Manifest, rules: _Rules, sure: float, most: 
     backstop = [e for r in rules if _prefix(r) == "blocks/" and (e := _expires(r)) and not _narrowed(r)]
     if not backstop:
         yield "has no rule that deletes orphans below blocks/"
-    elif min(backstop) > most + LATEST_DAYS:
-        yield f"deletes orphans below blocks/ after {min(backstop):g} days; at most {most + LATEST_DAYS:g}"
+    elif min(backstop) > LONGEST_ORPHANED_DAYS:
+        how = f"at most {LONGEST_ORPHANED_DAYS}, so that nothing is older than {RETENTION_DAYS[1]} when it is gone"
+        yield f"deletes orphans below blocks/ after {min(backstop):g} days; {how}"
     versioned = [
         v
         for v in cloud.companions(VERSIONING, bucket)

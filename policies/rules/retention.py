@@ -7,12 +7,12 @@ from policies.declared import LONGTERM, Declared, Document, read
 from policies.objects import WORKLOADS, at, breaks
 from policies.pyroscope import DEFAULT_RETENTION, ConfigFile, config_files, days, flags, override_files, retention
 from policies.rule import Manifest, Rule, Violation
-from schemas.allowed import RETENTION_DAYS
+from schemas.allowed import LONGEST_KEPT_DAYS, RETENTION_DAYS
 
 SHORTEST, LONGEST = RETENTION_DAYS
 FINE: Final = "spec.retention.fineDays"
 DOWNSAMPLED: Final = "spec.retention.downsampledDays"
-VALID: Final = f"{SHORTEST}d to {LONGEST}d"
+VALID: Final = f"{SHORTEST}d to {LONGEST_KEPT_DAYS}d"
 FLAGS: Final = ("retention-period", "cleanup-interval")
 
 
@@ -55,16 +55,23 @@ def _tenants(file: ConfigFile, default: str, declared: Declared) -> Iterator[Vio
         fine = declared.teams.get(tenant)
         team = fine or declared.teams.get(tenant.removesuffix(LONGTERM))
         path = FINE if fine else DOWNSAMPLED
-        if team and days(effective) != team.get(path):
+        if team and days(effective) != kept(team.get(path)):
             how = f"keeps tenant {tenant} for {effective}; declared are {_shown(team.get(path))} days"
+            if (team.get(path) or 0) > LONGEST_KEPT_DAYS:
+                how += f", which is {LONGEST_KEPT_DAYS}d and the time that deletion takes"
             yield breaks(file.manifest, how, team.declared(path))
         elif not team and not _in_range(effective):
             yield breaks(file.manifest, f"keeps tenant {tenant} for {effective}; valid: {VALID}")
 
 
+def kept(declared: Any) -> Any:
+    """Days that the backend has to be told for days that a team declares: those at the end are for being deleted."""
+    return min(declared, LONGEST_KEPT_DAYS) if isinstance(declared, int | float) else declared
+
+
 def _in_range(duration: str) -> bool:
-    kept = days(duration)
-    return kept is not None and SHORTEST <= kept <= LONGEST
+    found = days(duration)
+    return found is not None and SHORTEST <= found <= LONGEST_KEPT_DAYS
 
 
 def _shown(value: Any) -> Any:
@@ -75,10 +82,11 @@ RULES = (
     Rule(
         id="FP004",
         name="retention",
-        why="The platform promises never less than 30 and never more than 90 days. Pyroscope's default is another, 0 "
-        "means for ever, and some versions delete nothing unless told to.",
+        why="The platform promises never less than 30 and never more than 90 days, deletion included. Pyroscope's "
+        "default is another, 0 means for ever, it deletes late, and some versions delete nothing unless told to.",
         remediation="Declare `spec.retention` in `_team.yaml` (30 to 90 days); the overrides of both tenants of the "
-        "team follow from it. Retention is per team because Pyroscope keeps it per tenant.",
+        f"team follow from it, at most {LONGEST_KEPT_DAYS} days. Retention is per team because Pyroscope keeps it per "
+        "tenant.",
         kinds=("ConfigMap", *WORKLOADS),
         check=_retention,
         scope="stack",

@@ -5,10 +5,12 @@ Days are those of the reference of Pyroscope's bucket layout; docs/aws.md says w
 
 from typing import Any, Final
 
+from schemas.allowed import LONGEST_ORPHANED_DAYS
 from schemas.reviewed.cloud import AUDIT, PROFILES, Site
 from schemas.reviewed.cloud_forms import Between, Forms, Is, One, Rows
 
-# Pyroscope deletes a partition 6 to 12 hours late: S3 comes no sooner than two days after, and no later than ten.
+# Pyroscope deletes a partition 6 to 12 hours late: S3 comes no sooner than two days after, and no later than ten or
+# than the promise of 90 days lets it.
 ORPHAN_DAYS: Final = (2, 10)
 COLDER_DAYS: Final = 35  # fine profiles of 31 days are gone by then
 COLDER_BYTES: Final = 131072  # smaller objects cost more in a colder class
@@ -25,7 +27,8 @@ def lifecycle(site: Site, purpose: str, longest: tuple[float, float]) -> Rows:
     """The rules of one bucket. ``longest``: days of the longest retention, at least and at most."""
     uploads = _rule("unfinished-uploads", "", {"abortIncompleteMultipartUpload": {"daysAfterInitiation": UPLOAD_DAYS}})
     if purpose == PROFILES:
-        orphans = Between(*(kept + days for kept, days in zip(longest, ORPHAN_DAYS, strict=True)))
+        soonest, latest = (kept + days for kept, days in zip(longest, ORPHAN_DAYS, strict=True))
+        orphans = Between(soonest, max(soonest, min(latest, LONGEST_ORPHANED_DAYS)))
         return Rows(
             _colder(),
             _expiry("blocks-orphaned", "blocks/", orphans),

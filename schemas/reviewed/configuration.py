@@ -6,7 +6,7 @@ apart from components/pyroscope_config.py and pyroscope_limits.py on purpose: an
 
 from typing import Any, Final
 
-from schemas.allowed import BACKEND_NAMESPACE, PROFILE_LABELS
+from schemas.allowed import BACKEND_NAMESPACE, LONGEST_KEPT_DAYS, PROFILE_LABELS
 from schemas.catalog import Catalog
 from schemas.reviewed.forms import OneOf, Range, Text
 from schemas.settings import Settings
@@ -207,7 +207,9 @@ def overrides_file(settings: Settings, catalog: Catalog) -> dict[str, Any]:
 
 
 def _kept(days: int) -> dict[str, Any]:
-    return {"retention_period": _for(24 * days), "max_query_lookback": _for(24 * days)}
+    """The last days of 90 are for being deleted."""
+    hours = 24 * min(days, LONGEST_KEPT_DAYS)
+    return {"retention_period": _for(hours), "max_query_lookback": _for(hours)}
 
 
 def _for(hours: int) -> Any:

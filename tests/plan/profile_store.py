@@ -1,8 +1,8 @@
 """A stand-in for Pyroscope, in memory: the four calls that the downsampling job makes, by the rules that matter to it.
 
-A contract-level stand-in, not Pyroscope: what is asked, in which steps values are told (Pyroscope's
-`pkg/model/timeseries/range.go`), that what is pushed twice counts twice, and that what was pushed 24 hours late is never
-found. Whether Pyroscope does the same, tests/upstream/test_upstream_downsample.py says. It takes the tenant from
+A contract-level stand-in, not Pyroscope: what is asked, in which steps values are told (Pyroscope's own code:
+`pkg/model/timeseries/range.go`), that what is pushed twice counts twice, and that what was pushed 24 hours late is
+never found. Whether Pyroscope does the same, tests/upstream/test_upstream_downsample.py says. It takes the tenant from
 Pyroscope's own header, as the gateway sends it, or plays the gateway's part: the tenant by path, and on a push by the
 label `team`.
 """

@@ -120,7 +120,7 @@ def test_lifecycle_of_profiles(root: Path, stack: str) -> None:
     assert all(rule["status"] == "Enabled" for rule in rules.values())
     days = {r["filter"]["prefix"]: r["expiration"]["days"] for r in rules.values() if "expiration" in r}
     assert days == {
-        "blocks/": longest + 10,
+        "blocks/": min(longest + 10, 87),
         "segments/": 8,
         "dlq/": 30,
         "query-diagnostics/": 7,

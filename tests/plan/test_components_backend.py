@@ -51,7 +51,7 @@ def test_each_team_has_two_tenants_with_its_own_retention(local: Objects) -> Non
     tenants = overrides(local)
     assert set(tenants) == {t + s for t in ("catalog", "insights", "payments", "storefront") for s in ("", "-longterm")}
     assert tenants["payments"]["retention_period"] == "720h"
-    assert tenants["payments-longterm"]["retention_period"] == "2160h"
+    assert tenants["payments-longterm"]["retention_period"] == "2040h"
     for name, limits in tenants.items():
         assert limits["max_query_lookback"] == limits["retention_period"], f"{name} could not read what it keeps"
 

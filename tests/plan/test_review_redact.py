@@ -35,7 +35,7 @@ KEPT = (
     "sampleRateHz 19 -> 99",
     "services/payments/checkout/service.yaml:18",
     "ConfigMap flameplane-backend/pyroscope-overrides",
-    'data["overrides.yaml"].overrides.catalog-longterm.retention_period 1440h -> 2160h',
+    'data["overrides.yaml"].overrides.catalog-longterm.retention_period 1440h -> 2040h',
     "commit 3d3c42e5aac5ba805825da76410c181273ba90b1",
     "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "s3/BucketServerSideEncryptionConfiguration 3",
