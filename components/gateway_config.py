@@ -14,6 +14,7 @@ from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, SYSTEM_NAMESPACE
 from schemas.catalog import Catalog
 from schemas.service import Service
 from schemas.settings import Settings
+from schemas.team import Team
 
 # What the gateway answers for Profiles Drilldown's settings in place of the backend, which would store them per tenant.
 # The plugin's default for the first is true: the browser then offers to post the profile to a public site.
@@ -45,7 +46,7 @@ def gateway_config(settings: Settings, catalog: Catalog, backend: BackendUrls) -
                 "platformGroups": list(catalog.organisation.spec.platform_groups),
             },
             "tenants": [
-                {"tenant": team.name, "longterm": f"{team.name}{LONGTERM}", "readers": list(team.spec.groups)}
+                {"tenant": team.name, "longterm": f"{team.name}{LONGTERM}", "readers": _readers(team)}
                 for team in catalog.teams
             ],
             "programs": {"audience": GATEWAY_AUDIENCE, "accounts": list(_programs())},
@@ -53,6 +54,11 @@ def gateway_config(settings: Settings, catalog: Catalog, backend: BackendUrls) -
             "pluginSettings": _PLUGIN_SETTINGS,
         }
     )
+
+
+def _readers(team: Team) -> list[str]:
+    """Nobody reads what is being erased but the platform's own people, who prove that it is gone."""
+    return [] if team.spec.erase else list(team.spec.groups)
 
 
 def _tls() -> dict[str, str]:

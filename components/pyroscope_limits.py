@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from components.pyroscope_sizing import team_rate_mb
 from components.text import as_yaml
-from schemas.allowed import LONGEST_KEPT_DAYS, PROFILE_LABELS
+from schemas.allowed import ERASED_HOURS, LONGEST_KEPT_DAYS, PROFILE_LABELS
 from schemas.catalog import Catalog
 from schemas.settings.backend import Backend
 from schemas.team import Team
@@ -43,7 +43,7 @@ def overrides(catalog: Catalog, backend: Backend) -> str:
 
 def _fine(team: Team, rate: float) -> dict[str, Any]:
     return {
-        **_kept(team.spec.retention.fine_days),
+        **_kept(team, team.spec.retention.fine_days),
         # Same hour 14 days ago is one query of an hour; a day is the longest that a person reads at once.
         "max_query_length": "24h",
         "ingestion_rate_mb": rate,
@@ -58,7 +58,7 @@ def _fine(team: Team, rate: float) -> dict[str, Any]:
 def _longterm(team: Team) -> dict[str, Any]:
     days = team.spec.retention.downsampled_days
     return {
-        **_kept(days),
+        **_kept(team, days),
         "max_query_length": f"{days * 24}h",
         "ingestion_rate_mb": 16.0,
         "ingestion_burst_size_mb": 64.0,
@@ -71,7 +71,8 @@ def _longterm(team: Team) -> dict[str, Any]:
     }
 
 
-def _kept(days: int) -> dict[str, str]:
-    """What is past its time is not read any more either, though it is not deleted yet."""
+def _kept(team: Team, days: int) -> dict[str, str]:
+    """What is past its time is not read any more either, though it is not deleted yet. What is being erased is: by
+    whoever proves that it is gone."""
     hours = min(days, LONGEST_KEPT_DAYS) * 24
-    return {"retention_period": f"{hours}h", "max_query_lookback": f"{hours}h"}
+    return {"retention_period": f"{ERASED_HOURS if team.spec.erase else hours}h", "max_query_lookback": f"{hours}h"}

@@ -39,6 +39,7 @@ RETENTION_DAYS: Final = (30, 90)  # the promise of the platform: never less than
 # before it is gone: Pyroscope deletes up to 12 h late, an hourly profile is pushed up to 21 h late, and what its index
 # has lost goes by S3, which comes two days after Pyroscope would have, and up to a day after its own day.
 LONGEST_KEPT_DAYS: Final = 85  # what the backend may be told to keep
+ERASED_HOURS: Final = 1  # of a team that is being erased; 0 would be for ever
 LONGEST_ORPHANED_DAYS: Final = 87  # when S3 deletes blocks, whoever forgot them
 
 # -- the node agent ----------------------------------------------------------------------------------------------------

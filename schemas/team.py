@@ -62,6 +62,12 @@ class TeamSpec(Model):
         examples=[["payments-engineers"]],
     )
     retention: Retention = Field(default=Retention(), description="How long the team's profiles are kept.")
+    erase: Literal[True] | None = Field(
+        default=None,
+        description="`true`: every profile of the team is deleted, within a day and for good, and its groups read none "
+        "of them meanwhile.",
+        examples=[True],
+    )
     monthly_usd: Positive = Field(
         default=500, description="Ceiling of the team's profiling cost, USD a month.", examples=[500]
     )

@@ -19,7 +19,7 @@ MODULE = Path(__file__).resolve().parents[1] / "dataplane"
 
 @dataclass
 class Door:
-    """Where it is, and tokens by who shows them: node, downsample, engineer. The record is there once it has ended."""
+    """Where it is, and tokens by who shows them: node, downsample, engineer, platform. The record comes at the end."""
 
     url: str
     tokens: dict[str, str]

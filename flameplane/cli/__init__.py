@@ -17,6 +17,7 @@ from flameplane.cli import (
     audit,
     codeowners,
     downsample,
+    erase,
     explain,
     export,
     images,
@@ -58,7 +59,21 @@ def _options(
         os.environ["FLAMEPLANE_DEBUG"] = "1"
 
 
-for _module in (validate, explain, new, schema, plan, render, images, local, codeowners, export, audit, downsample):
+for _module in (
+    validate,
+    explain,
+    new,
+    schema,
+    plan,
+    render,
+    images,
+    local,
+    codeowners,
+    export,
+    audit,
+    downsample,
+    erase,
+):
     _module.register(app)
 
 

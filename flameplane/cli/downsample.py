@@ -86,7 +86,8 @@ def _catalog(folder: Path | None) -> "Catalog":
 
 def _teams(catalog: "Catalog", team: str, service: str) -> list[str]:
     """The teams to go through; what is named has to be declared."""
-    names = [one.name for one in catalog.teams]
+    # What is being erased is not stored anew.
+    names = [one.name for one in catalog.teams if not one.spec.erase]
     if team and team not in names:
         raise typer.BadParameter(f"there is no team {team}; valid: {', '.join(names)}", param_hint="--team")
     if service:

@@ -104,6 +104,10 @@ def _days(change: FieldChange) -> str:
     return f"{what} are kept {_from_to(change)} days: {'kept longer, and costs more' if _rises(change) else less}"
 
 
+def _erase(change: FieldChange) -> str:
+    return "every profile of the team is deleted for good, and its groups read none meanwhile" if change.after else ""
+
+
 def _rate(change: FieldChange) -> str:
     if change.after == 0:
         return f"sampleRateHz {_from_to(change)}: profiling is switched off"
@@ -146,6 +150,7 @@ _LOOKS: Final[tuple[tuple[Path, Look], ...]] = (
     (("platformGroups",), _people("members of {} run the platform, and read what every team has", "{} no longer does")),
     (("team",), _always("its profiles go to another tenant, which other people read")),
     (("retention",), _days),
+    (("erase",), _erase),
     (("limits",), _limit),
     (("sampleRateHz",), _rate),
     (("types",), _types),

@@ -7,7 +7,7 @@ from policies.declared import LONGTERM, Declared, Document, read
 from policies.objects import WORKLOADS, at, breaks
 from policies.pyroscope import DEFAULT_RETENTION, ConfigFile, config_files, days, flags, override_files, retention
 from policies.rule import Manifest, Rule, Violation
-from schemas.allowed import LONGEST_KEPT_DAYS, RETENTION_DAYS
+from schemas.allowed import ERASED_HOURS, LONGEST_KEPT_DAYS, RETENTION_DAYS
 
 SHORTEST, LONGEST = RETENTION_DAYS
 FINE: Final = "spec.retention.fineDays"
@@ -55,7 +55,11 @@ def _tenants(file: ConfigFile, default: str, declared: Declared) -> Iterator[Vio
         fine = declared.teams.get(tenant)
         team = fine or declared.teams.get(tenant.removesuffix(LONGTERM))
         path = FINE if fine else DOWNSAMPLED
-        if team and days(effective) != kept(team.get(path)):
+        erased = bool(team and team.get("spec.erase"))
+        if team and erased and days(effective) != ERASED_HOURS / 24:
+            how = f"keeps tenant {tenant} for {effective}; the team is being erased: {ERASED_HOURS}h"
+            yield breaks(file.manifest, how, team.declared("spec.erase"))
+        elif team and not erased and days(effective) != kept(team.get(path)):
             how = f"keeps tenant {tenant} for {effective}; declared are {_shown(team.get(path))} days"
             if (team.get(path) or 0) > LONGEST_KEPT_DAYS:
                 how += f", which is {LONGEST_KEPT_DAYS}d and the time that deletion takes"

@@ -98,13 +98,14 @@ def _readers(
             if not isinstance(document, dict) or not isinstance(document.get("tenants"), list):
                 continue
             found = [(t.get("tenant"), t.get("longterm"), sorted(items(t.get("readers")))) for t in document["tenants"]]
-            wanted = {
-                t.name: (t.name, f"{t.name}{LONGTERM}", sorted(items(t.get("spec.groups")))) for t in teams.values()
+            readers = {
+                t.name: [] if t.get("spec.erase") else sorted(items(t.get("spec.groups"))) for t in teams.values()
             }
+            wanted = {team: (team, f"{team}{LONGTERM}", groups) for team, groups in readers.items()}
             unread = {t.name for t in teams.values() if not t.get("spec.groups")}  # rule FP009 says so
             for team, entry in wanted.items():
                 if found.count(entry) != 1 and team not in unread:
-                    how = f"does not give tenant {team} to {', '.join(entry[2])} alone"
+                    how = f"does not give tenant {team} to {', '.join(entry[2]) or 'nobody'} alone"
                     yield breaks(manifest, how, teams[team].declared("spec.groups"))
             for tenant in sorted(str(t) for t, _, _ in found if teams and t not in wanted and t not in nameless):
                 yield breaks(manifest, f"opens the tenant {tenant}, which is no team's")

@@ -183,7 +183,7 @@ def overrides_file(settings: Settings, catalog: Catalog) -> dict[str, Any]:
         rate = _rate(len(catalog.of_team(team.name)), settings.backend)
         days = team.spec.retention
         tenants[team.name] = {
-            **_kept(days.fine_days),
+            **_kept(days.fine_days, team.spec.erase),
             "max_query_length": _for(24),
             "ingestion_rate_mb": Range(rate, rate * _MOST),
             "ingestion_burst_size_mb": Range(max(16.0, rate * 2), max(64.0, rate * 2 * _MOST)),
@@ -193,7 +193,7 @@ def overrides_file(settings: Settings, catalog: Catalog) -> dict[str, Any]:
             **LABELS,
         }
         tenants[f"{team.name}{LONGTERM}"] = {
-            **_kept(days.downsampled_days),
+            **_kept(days.downsampled_days, team.spec.erase),
             "max_query_length": _for(24 * days.downsampled_days),
             "ingestion_rate_mb": 16.0,
             "ingestion_burst_size_mb": 64.0,
@@ -206,10 +206,10 @@ def overrides_file(settings: Settings, catalog: Catalog) -> dict[str, Any]:
     return {"overrides": tenants}
 
 
-def _kept(days: int) -> dict[str, Any]:
-    """The last days of 90 are for being deleted."""
+def _kept(days: int, erased: bool | None) -> dict[str, Any]:
+    """The last days of 90 are for being deleted. What is erased is gone by then, and still looked for."""
     hours = 24 * min(days, LONGEST_KEPT_DAYS)
-    return {"retention_period": _for(hours), "max_query_lookback": _for(hours)}
+    return {"retention_period": "1h" if erased else _for(hours), "max_query_lookback": _for(hours)}
 
 
 def _for(hours: int) -> Any:

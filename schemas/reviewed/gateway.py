@@ -58,7 +58,11 @@ def gateway_file(settings: Settings, catalog: Catalog) -> dict[str, Any]:
             "platformGroups": list(catalog.organisation.spec.platform_groups),
         },
         "tenants": [
-            {"tenant": team.name, "longterm": f"{team.name}{LONGTERM}", "readers": list(team.spec.groups)}
+            {
+                "tenant": team.name,
+                "longterm": f"{team.name}{LONGTERM}",
+                "readers": [] if team.spec.erase else list(team.spec.groups),
+            }
             for team in catalog.teams
         ],
         "programs": {"audience": TOKEN_AUDIENCES[0], "accounts": list(PROGRAMS)},

@@ -25,6 +25,7 @@ func TestServeForOthers(t *testing.T) {
 		"node":       w.program("flameplane-node/flameplane-node"),
 		"downsample": w.program("flameplane-system/flameplane-downsample"),
 		"engineer":   w.person("payments-engineers"),
+		"platform":   w.person("platform"),
 	})
 	if err != nil {
 		t.Fatal(err)
