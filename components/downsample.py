@@ -33,6 +33,7 @@ class Downsample(ScheduledJob):
             # Seven minutes past: what was under way when the hour before the last was closed is stored by then.
             schedule=Schedule("7 * * * *", late_seconds=1800, deadline_seconds=3000),
             memory="512Mi",
+            image="downsample",
             egress=[network.to_url(args.settings.alerts.prometheus_namespace, url)],
         )
         super().__init__("backend", "Downsample", name, job, opts)

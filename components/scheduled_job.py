@@ -37,13 +37,14 @@ class Schedule:
 
 @dataclass(frozen=True)
 class ScheduledJobArgs:
-    """One job of the image ``jobs``; ``egress`` is what it reaches beside DNS and the gateway."""
+    """One job, by default of the image ``jobs``; ``egress`` is what it reaches beside DNS and the gateway."""
 
     catalog: Catalog
     images: Images
     arguments: Sequence[str]
     schedule: Schedule
     memory: str
+    image: str = "jobs"
     egress: Sequence[NetworkPolicyEgressRuleArgsDict] = field(default=())
     env: Sequence[EnvVarArgsDict] = field(default=())
 
@@ -77,7 +78,7 @@ class ScheduledJob(Component):
                 "time_zone": "Etc/UTC",
                 "concurrency_policy": "Forbid",
                 "starting_deadline_seconds": args.schedule.late_seconds,
-                "suspend": not args.images.runnable("jobs"),
+                "suspend": not args.images.runnable(args.image),
                 "successful_jobs_history_limit": 1,
                 "failed_jobs_history_limit": 3,
                 "job_template": {
@@ -107,7 +108,7 @@ def _pod(app: str, args: ScheduledJobArgs) -> PodSpecArgsDict:
         "containers": [
             {
                 "name": "job",
-                "image": args.images.reference("jobs"),
+                "image": args.images.reference(args.image),
                 "image_pull_policy": args.images.pull_policy,
                 "args": [
                     *args.arguments,

@@ -15,6 +15,7 @@ NAMES: Final = (
     "receiver",
     "gateway",
     "network-probe",
+    "downsample",
     "jobs",
     "inject-java",
     "inject-node",

@@ -43,6 +43,7 @@ def build(repository: str, recipe: Recipe) -> Path:
                 image.entries,
                 entrypoint=image.entrypoint,
                 workdir=image.workdir,
+                env=image.env,
             )
 
     cache.build_once(target, make)

@@ -32,7 +32,7 @@ def closure(root: Path, programs: Iterable[Path], own: Sequence[Path] = ()) -> d
         for name in FOUND.findall(listed):
             library = Path(os.path.normpath(name))  # $ORIGIN makes paths such as bin/../lib
             if not library.is_relative_to(root):
-                raise LocalError(f"{program.relative_to(root)} needs {library.name}, which none of its packages has.")
+                raise LocalError(f"{program.name} needs {library.name}, which none of its packages has.")
             path = f"/{library.relative_to(root)}"
             if library.parent not in own and library != loader:
                 libraries[path] = debian.inside(root, path)

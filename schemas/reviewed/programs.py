@@ -220,12 +220,16 @@ class Job:
     late_seconds: int
     deadline_seconds: int
     memory: str
+    image: str = "jobs"
 
 
 PROMETHEUS: Final = "--prometheus={correlation.prometheus_url}"
 JOBS: Final = (
     # What is merged later than 24 h after its hour is never found again.
-    Job("downsample", ("downsample", "--longterm-suffix=-longterm", PROMETHEUS), "7 * * * *", 1800, 3000, "512Mi"),
+    Job(
+        *("downsample", ("downsample", "--longterm-suffix=-longterm", PROMETHEUS)),
+        *("7 * * * *", 1800, 3000, "512Mi", "downsample"),
+    ),
     Job("drift", ("drift", PROMETHEUS), "*/15 * * * *", 300, 600, "512Mi"),
     Job("cost-report", ("cost-report", PROMETHEUS), "20 5 * * *", 21600, 1800, "256Mi"),
 )
@@ -241,7 +245,7 @@ def _job(job: Job, settings: Settings, teams: tuple[str, ...]) -> Workload:
         environment["FLAMEPLANE_SLACK_TOKEN"] = secret
     folder = "/etc/flameplane/catalog"
     program = Program(
-        image="jobs",
+        image=job.image,
         arguments=(
             *(argument.format(correlation=settings.correlation) for argument in job.arguments),
             *(f"--catalog={folder}", f"--gateway={GATEWAY_URL}", f"--gateway-token={TOKEN}/token"),

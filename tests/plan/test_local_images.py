@@ -3,6 +3,7 @@
 Whether the images run is shown in the cluster tier (test_demo.py); nothing is downloaded or unpacked here.
 """
 
+import importlib.metadata
 import io
 import json
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from local import LocalError, cache, golang, images
-from local.images import archive, libraries, recipes
+from local.images import archive, libraries, python, recipes
 
 
 def _layer(image: Path) -> dict[str, tarfile.TarInfo]:
@@ -179,7 +180,7 @@ def test_every_input_is_in_the_key(known: Path, monkeypatch: pytest.MonkeyPatch)
     before = {name: list(recipe.made_of()) for name, recipe in recipes.buildable().items()}
     monkeypatch.setattr(recipes.debian, "resolve", lambda packages: [f"{name}_2.deb" for name in packages])
     changed = {name for name, recipe in recipes.buildable().items() if list(recipe.made_of()) != before[name]}
-    assert changed == {"demo-java", "demo-node", "demo-python"}
+    assert changed == {"demo-java", "demo-node", "demo-python", "downsample"}
     copy = known / "demo"
     shutil.copytree(recipes.DEMO, copy)
     monkeypatch.setattr(recipes, "DEMO", copy)
@@ -188,6 +189,21 @@ def test_every_input_is_in_the_key(known: Path, monkeypatch: pytest.MonkeyPatch)
         next(file for file in (copy / language).rglob("*") if file.is_file()).write_text("changed")
     changed = {name for name, recipe in recipes.buildable().items() if list(recipe.made_of()) != before[name]}
     assert changed == {"demo-java", "demo-node", "demo-python"}
+
+
+def test_the_job_has_all_that_it_imports(root: Path) -> None:
+    """And no more: what is left out of the image is missed only when the job runs."""
+    modules = [*(f"flameplane.downsample.{m}" for m in ("ledger", "run")), "flameplane.catalog.mounted"]
+    program = (
+        f"import sys, {', '.join(modules)}, flameplane.backend, flameplane.cli, flameplane.prometheus\n"
+        "specs = [getattr(module, '__spec__', None) for module in list(sys.modules.values())]\n"
+        "print(*{spec.name.partition('.')[0] for spec in specs if spec and 'site-packages' in str(spec.origin)})"
+    )
+    said = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True).stdout
+    known = importlib.metadata.packages_distributions()
+    found = {name.lower().replace("_", "-") for module in said.split() for name in known.get(module, ())}
+    others = {"flameplane", "setuptools", "googleapis-common-protos"}  # the last is in the folder of protobuf
+    assert found - others == set(python.JOB)
 
 
 def test_an_image_is_made_once_and_replaces_its_older_ones(known: Path) -> None:
