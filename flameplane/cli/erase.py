@@ -65,6 +65,9 @@ def prove(
         typer.echo(f"{what}: something is left in {len({one.tenant for one in found})} of {looked}", err=True)
         raise typer.Exit(FINDINGS)
     typer.echo(f"{what}: nothing is left in {looked} ({_time(now)})")
+    typer.echo(
+        "The objects go by compaction jobs, a quarter of an hour later at the earliest: docs/retention.md.", err=True
+    )
 
 
 def _whole(team: "Team", now: datetime) -> tuple[str, ...]:
