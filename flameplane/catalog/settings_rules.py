@@ -183,4 +183,10 @@ RULES: Final[dict[str, Rule]] = {
         "Copy the images into a registry of your own, and name that.",
         _SET,
     ),
+    "099": Rule(
+        "Bucket that HTTPS does not reach",
+        "S3's certificate is for one label before its endpoint: `*.s3.<region>.amazonaws.com`.",
+        "Name it with hyphens.",
+        _SET,
+    ),
 }

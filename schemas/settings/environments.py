@@ -88,7 +88,7 @@ def _others_own(settings: "Settings") -> Iterator[Conflict]:
     for where, bucket in named.items():
         if "." in (bucket or ""):
             message = f"{bucket} has a dot: S3's certificate is for one label before the endpoint, so HTTPS would fail"
-            yield Conflict("025", where, message)
+            yield Conflict("099", where, message)
     own = set(named.values())
     for index, bucket in enumerate(settings.cloud.vpc.s3_endpoint.readable_buckets):
         if bucket in own or _OWN_BUCKET.search(bucket):
