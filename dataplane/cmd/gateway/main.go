@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	// The image holds this program alone: where there are no root certificates, the issuer's is judged by these.
+	_ "golang.org/x/crypto/x509roots/fallback"
 	authentication "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
