@@ -7,54 +7,25 @@ default limits). FLAMEPLANE_CONTRACT_RECORD=1 records anew instead of comparing:
 """
 
 import os
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from servers import Pyroscope, pyroscope
+from go_tests import go, passes
+from servers import Pyroscope
 
-from local import cache, golang
-
-MODULE = Path(__file__).resolve().parents[2] / "dataplane"
 LIVE = "TestPyroscopeStillAnswersSo"
 URL = "FLAMEPLANE_PYROSCOPE_URL"
-CONFIG = """\
-target: all
-architecture_storage: v2
-multitenancy_enabled: true
-self_profiling: {disable_push: true}
-analytics: {reporting_enabled: false}
-admin_server: {mode: exclusive}
-"""
-
-
-@pytest.fixture
-def server(pyroscope_binary: Path, tmp_path: Path) -> Iterator[Pyroscope]:
-    files = {"config.yaml": CONFIG, "overrides.yaml": "overrides: {}\n"}
-    storage = ["-storage.backend=filesystem", f"-storage.filesystem.dir={tmp_path / 'blocks'}"]
-    with pyroscope(pyroscope_binary, tmp_path, files, storage) as started:
-        yield started
-
-
-def go(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    program = golang.toolchain(MODULE).program
-    known = golang.environment(cache.root() / "go") | {"CGO_ENABLED": "0"} | environment
-    return subprocess.run([program, *arguments], cwd=MODULE, env=known, capture_output=True, text=True, check=False)
 
 
 def keeps_the_contract(url: str) -> None:
-    done = go("test", "-count=1", "-v", "-run", f"^{LIVE}$", "./contract", **{URL: url})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"--- PASS: {LIVE}" in done.stdout, done.stdout
+    passes(LIVE, "./contract", **{URL: url})
 
 
-def test_pyroscope_keeps_the_contract(server: Pyroscope) -> None:
+def test_pyroscope_keeps_the_contract(one_pyroscope: Pyroscope) -> None:
     if os.environ.get("FLAMEPLANE_CONTRACT_RECORD"):
-        done = go("run", "./contract/cmd/record", "-url", server.url, "-admin", server.admin)
+        done = go("run", "./contract/cmd/record", "-url", one_pyroscope.url, "-admin", one_pyroscope.admin)
         assert done.returncode == 0, done.stderr
         pytest.skip(f"NOT RUN: recorded anew instead; {done.stderr.splitlines()[-1]}")
-    keeps_the_contract(server.url)
+    keeps_the_contract(one_pyroscope.url)
 
 
 def test_a_running_pyroscope_keeps_the_contract() -> None:

@@ -309,8 +309,11 @@ var attacks = []attack{
 
 func pushOf(team string) string { return `{"series":[` + seriesOf(team) + `]}` }
 
-func seriesOf(team string) string {
-	return `{"labels":[{"name":"team","value":"` + team + `"},{"name":"service_name","value":"checkout"}],"samples":[{"rawProfile":"AA=="}]}`
+func seriesOf(team string) string { return seriesWith(team, planted) }
+
+func seriesWith(team, function string) string {
+	return `{"labels":[{"name":"__name__","value":"process_cpu"},{"name":"team","value":"` + team +
+		`"},{"name":"service_name","value":"checkout"}],"samples":[{"rawProfile":"` + profileOf(function) + `"}]}`
 }
 
 func pushing(body string) func(w *world) (int, string) {
@@ -348,14 +351,20 @@ func TestAttacksGiveNothingAway(t *testing.T) {
 			if calls := w.backend.all(); len(calls) > 0 {
 				t.Fatalf("the backend was asked: %v", calls)
 			}
-			records := w.journal.all()
-			if len(records) != 1 {
-				t.Fatalf("%d records", len(records))
-			}
-			if got := records[0]; got.Allowed || got.Rule != one.rule || got.Status != status {
-				t.Fatalf("on record: allowed %v, rule %q (%s), status %d; answered %d %s", got.Allowed, got.Rule, got.Reason, got.Status, status, body)
-			}
+			w.hasRefused(one, status, body)
 		})
+	}
+}
+
+// hasRefused is that the attack has its line, and that it says by which rule it failed.
+func (w *world) hasRefused(one attack, status int, body string) {
+	w.t.Helper()
+	records := w.journal.all()
+	if len(records) != 1 {
+		w.t.Fatalf("%d records", len(records))
+	}
+	if got := records[0]; got.Allowed || got.Rule != one.rule || got.Status != status {
+		w.t.Fatalf("on record: allowed %v, rule %q (%s), status %d; answered %d %s", got.Allowed, got.Rule, got.Reason, got.Status, status, body)
 	}
 }
 

@@ -44,13 +44,13 @@ import (
 )
 
 // world is a gateway between an identity provider, an API server and a backend that all run in this process: the door is
-// the real one, on a real socket. What Pyroscope itself does with what is forwarded, it cannot prove.
+// the real one, on a real socket. What Pyroscope itself does with what is forwarded is for attacks_backend_test.go.
 type world struct {
 	t        *testing.T
 	url      string
 	issuer   *issuer
 	ci       *issuer
-	backend  *backend
+	backend  *backend // nil before a real one
 	journal  *journal
 	anchors  *anchors
 	reviews  *reviews
@@ -76,10 +76,20 @@ limits: {bodyMegabytes: 1, answerMegabytes: 8, requestsPerSecond: 1000, pushesPe
 pluginSettings: {enableFlameGraphDotComExport: false}
 `
 
+// newWorld has a backend that remembers what reached it.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	standIn := newBackend(t)
+	w := before(t, standIn.url)
+	w.backend = standIn
+	return w
+}
+
+// before is a world whose door stands before the backend at “address“, whichever it is.
+func before(t *testing.T, address string) *world {
+	t.Helper()
 	w := &world{t: t, issuer: newIssuer(t), ci: newIssuer(t), journal: &journal{}, reviews: &reviews{}, leases: newMemory()}
-	w.backend, w.anchors = newBackend(t), &anchors{of: w.journal}
+	w.anchors = &anchors{of: w.journal}
 	folder := t.TempDir()
 	w.folders = settings.Folders{Config: filepath.Join(folder, "gateway.yaml"), Gate: filepath.Join(folder, "gate"), Grants: filepath.Join(folder, "grants")}
 	for _, one := range []string{w.folders.Gate, w.folders.Grants} {
@@ -87,7 +97,7 @@ func newWorld(t *testing.T) *world {
 			t.Fatal(err)
 		}
 	}
-	text := strings.NewReplacer("BACKEND", w.backend.url, "ISSUER", w.issuer.url).Replace(gatewayYAML)
+	text := strings.NewReplacer("BACKEND", address, "ISSUER", w.issuer.url).Replace(gatewayYAML)
 	w.write(w.folders.Config, text)
 	w.write(filepath.Join(w.folders.Gate, "trust.yaml"), "issuers: ['"+w.ci.url+"']\naudience: flameplane-gate\n")
 	w.write(filepath.Join(w.folders.Gate, "services.yaml"), "services:\n- {service: checkout, repository: '"+w.ci.url+
