@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -36,22 +35,7 @@ type shop struct {
 }
 
 func TestAttacksGiveNothingAwayOfDevstore(t *testing.T) {
-	store, err := devstore.Open(devstore.Options{Data: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewUnstartedServer(store.Handler())
-	server.Config.Protocols = new(http.Protocols)
-	server.Config.Protocols.SetHTTP1(true)
-	server.Config.Protocols.SetUnencryptedHTTP2(true)
-	server.Start()
-	t.Cleanup(func() {
-		server.Close()
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	attackAll(t, server.URL, false)
+	attackAll(t, ofDevstore(t), false)
 }
 
 func TestAttacksGiveNothingAwayOfPyroscope(t *testing.T) {
@@ -60,6 +44,21 @@ func TestAttacksGiveNothingAwayOfPyroscope(t *testing.T) {
 		t.Skipf("NOT RUN: $%s names no running Pyroscope (2.2 or newer, multitenancy on)", livePyroscope)
 	}
 	attackAll(t, address, true)
+}
+
+// ofDevstore is the address of an empty devstore.
+func ofDevstore(t *testing.T) string {
+	t.Helper()
+	store, err := devstore.Open(devstore.Options{Data: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return served(t, store.Handler())
 }
 
 // attackAll has the good requests succeed first and last: a door that nobody passes would withstand every attack.

@@ -99,7 +99,10 @@ func form(body io.Reader, boundary string) (string, []byte, error) {
 	if len(seen) == 0 {
 		return "", nil, invalid("the form is empty")
 	}
-	return writer.FormDataContentType(), buffer.Bytes(), writer.Close()
+	if err := writer.Close(); err != nil { // writes the end of the form
+		return "", nil, err
+	}
+	return writer.FormDataContentType(), buffer.Bytes(), nil
 }
 
 func malformedForm(err error) error {

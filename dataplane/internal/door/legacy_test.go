@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"mime/multipart"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +119,29 @@ func formOf(fields ...string) (string, []byte) {
 	return writer.FormDataContentType(), buffer.Bytes()
 }
 
+// contents are the fields of a form that reached the backend, which has to be whole: with its end, and what was in each.
+func contents(t *testing.T, sent reached) []string {
+	t.Helper()
+	_, parameters, err := mime.ParseMediaType(sent.header.Get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for reader := multipart.NewReader(bytes.NewReader(sent.body), parameters["boundary"]); ; {
+		part, err := reader.NextPart()
+		if errors.Is(err, io.EOF) {
+			return found
+		}
+		if err != nil {
+			t.Fatalf("the form is not whole: %v", err)
+		}
+		if text, err := io.ReadAll(part); err != nil || string(text) != "content of "+part.FormName() {
+			t.Fatalf("%s has %q: %v", part.FormName(), text, err)
+		}
+		found = append(found, part.FormName())
+	}
+}
+
 func TestAgentsPushByIngest(t *testing.T) {
 	for path, fields := range map[string][]string{
 		ingestPath("checkout{team=payments,pod=a}"):                     {"profile", "sample_type_config"},
@@ -127,10 +153,8 @@ func TestAgentsPushByIngest(t *testing.T) {
 		status, text := w.send(http.MethodPost, w.program(agent), path, kind, body)
 		w.wants(200, "payments", "program-writes-team", status, text)
 		sent := w.backend.all()[0]
-		for _, field := range fields {
-			if !bytes.Contains(sent.body, []byte(`name="`+field+`"`)) || !bytes.Contains(sent.body, []byte("content of "+field)) {
-				t.Errorf("%s: %s is lost", path, field)
-			}
+		if got := contents(t, sent); !slices.Equal(got, fields) {
+			t.Errorf("%s: the form has %v, not %v", path, got, fields)
 		}
 		if w.last().Services[0] == "" || !strings.Contains(sent.query.Get("name"), "team=payments") {
 			t.Errorf("%+v %v", w.last(), sent.query)

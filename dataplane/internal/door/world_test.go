@@ -48,6 +48,7 @@ import (
 type world struct {
 	t        *testing.T
 	url      string
+	door     http.Handler
 	issuer   *issuer
 	ci       *issuer
 	backend  *backend // nil before a real one
@@ -123,13 +124,19 @@ func (w *world) start(store grants.Store) {
 		Settings: watched, Callers: caller.NewVerifier(http.DefaultClient, w.reviews), Journal: w.journal, Anchors: w.anchors,
 		Grants: store, Backend: client, Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
-	server := httptest.NewUnstartedServer(door)
+	w.door, w.url = door, served(w.t, door)
+}
+
+// served is the address of a handler, in HTTP/1.1 and in HTTP/2 without TLS.
+func served(t *testing.T, handler http.Handler) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
 	server.Config.Protocols = new(http.Protocols)
 	server.Config.Protocols.SetHTTP1(true)
 	server.Config.Protocols.SetUnencryptedHTTP2(true)
 	server.Start()
-	w.t.Cleanup(server.Close)
-	w.url = server.URL
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 func (w *world) write(path, text string) {
@@ -378,7 +385,7 @@ func newBackend(t *testing.T) *backend {
 		return connect.NewResponse(&profiles.ExportProfilesServiceResponse{}), nil
 	}
 	mux.Handle(otlpProcedure, connect.NewUnaryHandler(otlpProcedure, exported))
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	found.url = served(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		found.mutex.Lock()
 		found.calls = append(found.calls, reached{r.URL.Path, r.URL.Query(), r.Header.Clone(), body})
@@ -386,12 +393,6 @@ func newBackend(t *testing.T) *backend {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		mux.ServeHTTP(w, r)
 	}))
-	server.Config.Protocols = new(http.Protocols)
-	server.Config.Protocols.SetHTTP1(true)
-	server.Config.Protocols.SetUnencryptedHTTP2(true)
-	server.Start()
-	t.Cleanup(server.Close)
-	found.url = server.URL
 	return found
 }
 
