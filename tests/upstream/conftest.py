@@ -10,16 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import Pyroscope, pyroscope
-
-ONE_PROCESS = """\
-target: all
-architecture_storage: v2
-multitenancy_enabled: true
-self_profiling: {disable_push: true}
-analytics: {reporting_enabled: false}
-admin_server: {mode: exclusive}
-"""
+from servers import Pyroscope, one_process
 
 
 def provided(variable: str, program: str, where: str) -> Path:
@@ -42,7 +33,12 @@ def pyroscope_binary() -> Path:
 @pytest.fixture
 def one_pyroscope(pyroscope_binary: Path, tmp_path: Path) -> Iterator[Pyroscope]:
     """Pyroscope as one process on a folder, with tenants and its own limits."""
-    files = {"config.yaml": ONE_PROCESS, "overrides.yaml": "overrides: {}\n"}
-    storage = ["-storage.backend=filesystem", f"-storage.filesystem.dir={tmp_path / 'blocks'}"]
-    with pyroscope(pyroscope_binary, tmp_path, files, storage) as started:
+    with one_process(pyroscope_binary, tmp_path) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def profilecli() -> Path:
+    """Pyroscope's command line client."""
+    where = "the binary is on the release page of grafana/pyroscope (2.2 or newer)"
+    return provided("FLAMEPLANE_PROFILECLI", "profilecli", where)

@@ -21,6 +21,14 @@ from pathlib import Path
 HOST = "127.0.0.1"
 START_TIMEOUT = 120.0  # seconds; on an idle machine Pyroscope takes 3
 STOP_TIMEOUT = 60.0
+ONE_PROCESS = """\
+target: all
+architecture_storage: v2
+multitenancy_enabled: true
+self_profiling: {disable_push: true}
+analytics: {reporting_enabled: false}
+admin_server: {mode: exclusive}
+"""
 
 
 class NotReady(AssertionError):
@@ -174,3 +182,12 @@ def pyroscope(
     command: list[str | Path] = [binary, *(f"-{name}={value}" for name, value in flags.items()), *storage]
     with running(command, folder, lambda: request(f"{server.admin}/ready").status == 200, **environment):
         yield server
+
+
+@contextmanager
+def one_process(binary: Path, folder: Path, more: str = "", limits: str = "overrides: {}\n") -> Iterator[Pyroscope]:
+    """Pyroscope as one process on a folder, with tenants and its own limits. ``more``: lines of its configuration."""
+    files = {"config.yaml": ONE_PROCESS + more, "overrides.yaml": limits}
+    storage = ["-storage.backend=filesystem", f"-storage.filesystem.dir={folder / 'blocks'}"]
+    with pyroscope(binary, folder, files, storage) as started:
+        yield started

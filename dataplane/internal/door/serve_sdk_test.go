@@ -51,11 +51,6 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-ended
-	for _, record := range w.journal.all() {
-		if !record.Allowed {
-			t.Errorf("refused: %s %s by %s: %s (%s)", record.Method, record.Path, record.Agent, record.Rule, record.Reason)
-		}
-	}
 }
 
 // noted writes down each request, one line of JSON.

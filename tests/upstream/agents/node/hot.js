@@ -1,0 +1,27 @@
+// Burns CPU in one function and pushes it as the Node.js SDK does.
+const Pyroscope = require("@pyroscope/nodejs");
+
+function hot(milliseconds) {
+  let count = 0;
+  for (const end = Date.now() + milliseconds; Date.now() < end; ) {
+    for (let step = 0; step < 1_000_000; step++) count ^= step;
+  }
+  return count;
+}
+
+Pyroscope.init({
+  appName: process.env.SERVICE,
+  serverAddress: process.env.GATEWAY,
+  authToken: process.env.TOKEN,
+  tags: { team: process.env.TEAM },
+  flushIntervalMs: 2000,
+  wall: { collectCpuTime: true, samplingDurationMs: 2000 },
+});
+Pyroscope.start();
+
+const end = Date.now() + 1000 * process.env.SECONDS_LONG;
+(function again() {
+  hot(200);
+  if (Date.now() < end) setTimeout(again, 1); // profiles are sent between two turns
+  else setTimeout(() => process.exit(0), 2000); // stop() races with a round that starts, and throws
+})();
