@@ -227,7 +227,7 @@ def service(language: str, types: list[str]) -> dict[str, Any]:
     return {
         "apiVersion": "flameplane.dev/v1",
         "kind": "Service",
-        "metadata": {"name": "a", "team": "5bd5fa13a2c9ef929f3cb2b569a5816712d2ebfe174fb0c8ae6a7314ae203251", "repository": "https://git.example.com/acme/a"},
+        "metadata": {"name": "a", "team": "b", "repository": "https://git.example.com/acme/a"},
         "spec": {
             "language": {"name": language},
             "workload": {"namespace": "b", "selector": {"app": "a"}},
