@@ -227,8 +227,13 @@ PROMETHEUS: Final = "--prometheus={correlation.prometheus_url}"
 JOBS: Final = (
     # What is merged later than 24 h after its hour is never found again.
     Job(
-        *("downsample", ("downsample", "--longterm-suffix=-longterm", PROMETHEUS)),
-        *("7 * * * *", 1800, 3000, "512Mi", "downsample"),
+        "downsample",
+        ("downsample", "--longterm-suffix=-longterm", PROMETHEUS),
+        "7 * * * *",
+        late_seconds=1800,
+        deadline_seconds=3000,
+        memory="512Mi",
+        image="downsample",
     ),
     Job("drift", ("drift", PROMETHEUS), "*/15 * * * *", 300, 600, "512Mi"),
     Job("cost-report", ("cost-report", PROMETHEUS), "20 5 * * *", 21600, 1800, "256Mi"),
