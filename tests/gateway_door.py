@@ -40,7 +40,7 @@ def build(folder: Path) -> Path:
 def door(program: Path, backend: str) -> Iterator[Door]:
     """The door before ``backend``."""
     process = subprocess.Popen(
-        [program, "-test.run=^TestServeForOthers$", "-test.v", "-test.timeout=10m"],
+        [program, "-test.run=^TestServeForOthers$", "-test.v", "-test.timeout=40m"],
         env={**os.environ, "FLAMEPLANE_DOOR_BACKEND": backend},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

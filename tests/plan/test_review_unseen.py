@@ -79,7 +79,7 @@ def test_the_data_of_a_removed_team_is_looked_at_first(root: Path) -> None:
     """Its tenants fall to the default retention, the hourly profiles with them; a new team loses nothing."""
     whole, less = overrides_of(root), overrides_of(root, without="insights")
     assert openings(object_changes(whole, less, None)) == [
-        "ConfigMap n/pyroscope-overrides: insights is gone; its profiles (kept 1080h) and hourly profiles (kept 2160h) "
+        "ConfigMap n/pyroscope-overrides: insights is gone; its profiles (kept 1080h) and hourly profiles (kept 2040h) "
         "fall back to the default retention, and what is older is deleted"
     ]
     assert openings(object_changes(less, whole, None)) == []
