@@ -28,6 +28,7 @@ RESULTS: Final = ROOT / "benchmarks" / "gateway.md"
 MEMORY: Final = Path("/dev/shm")
 CONNECTIONS: Final = 16  # of a burst that takes all there is
 PROFILES: Final = 8  # in the window that is asked for
+MIXED: Final = 24  # times that each connection asks each question, refused ones too, when all are mixed
 BUSY: Final = 0.75  # load average per core above which absolute figures say nothing
 
 
@@ -83,6 +84,7 @@ def _measured(doors: Doors, rounds: int, seconds: float) -> tuple[dict[str, Any]
         "rounds": rounds,
         "seconds": seconds,
         "connections": CONNECTIONS,
+        "mixed": MIXED,
     }
     file = doors.folder / "plan.json"
     file.write_text(json.dumps(plan))
@@ -159,9 +161,9 @@ def page(doors: Doors, found: dict[str, Any], records: Sequence[Record], load: f
         f"{args.rounds} rounds, bursts of {args.seconds:g} s; load average before: {load:.1f}.",
         *(["The machine was busy with other work: only ratios can be compared."] if load > BUSY * cores else []),
         "",
-        "Each figure is the median over the rounds (least to most). Generator, door and backend share the cores, so",
-        "that a ratio of requests per second is one of CPU time too. HAProxy verifies the token and passes bytes on.",
-        "The gateway verifies it as well, decodes the body, decides, encodes anew, holds the answer, writes a line of the",
+        "Each figure is the median over the rounds (least to most). Generator, door and backend share the cores, so a",
+        "ratio of requests per second is one of CPU time too. HAProxy verifies the token and passes bytes on. The",
+        "gateway verifies it as well, decodes the body, decides, encodes anew, holds the answer, writes a line of the",
         "audit log, syncs it, and then answers. Every answer was compared with the backend's own.",
         "",
         f"Views are flame graphs of {PROFILES} profiles; in protobuf packed by gzip, as Grafana asks for them. A push",

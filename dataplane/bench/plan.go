@@ -21,6 +21,7 @@ type plan struct {
 	Rounds      int     `json:"rounds"`      // after one that does not count
 	Seconds     float64 `json:"seconds"`     // of one burst
 	Connections int     `json:"connections"` // of a burst that takes all there is
+	Mixed       int     `json:"mixed"`       // how often a connection asks each question, good or bad, when all are mixed
 }
 
 // result is one burst.
@@ -55,8 +56,8 @@ func readPlan(file string) (*plan, error) {
 	if err := decoder.Decode(p); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	if len(p.Paths) == 0 || p.Rounds < 1 || p.Seconds <= 0 || p.Connections < 1 || p.Profiles < 1 {
-		return nil, fmt.Errorf("%s: paths, rounds, seconds, connections and profiles have to be there, and more than 0", file)
+	if len(p.Paths) == 0 || p.Rounds < 1 || p.Seconds <= 0 || p.Connections < 1 || p.Profiles < 1 || p.Mixed < 1 {
+		return nil, fmt.Errorf("%s: paths, rounds, seconds, connections, profiles and mixed have to be there, and more than 0", file)
 	}
 	tokens := map[bool]string{}
 	for push, name := range map[bool]string{false: "person.jwt", true: "program.jwt"} {
@@ -187,12 +188,12 @@ func (p *plan) measure(to *path, what *call, connections int, ids map[string][]s
 func (p *plan) refusals(to *path, w window, good []*call, ids map[string][]string, found *results) error {
 	no := refusals(w)
 	rest, stranger := no[:len(no)-1], no[len(no)-1:]
-	const each, strangers = 24, 10
+	const strangers = 10
 	for _, one := range []struct {
 		asked []*call
 		most  int
 		kinds int
-	}{{append(good, rest...), each * (len(good) + len(rest)), len(rest)}, {stranger, strangers, 1}} {
+	}{{append(good, rest...), p.Mixed * (len(good) + len(rest)), len(rest)}, {stranger, strangers, 1}} {
 		connections := min(p.Connections, 8)
 		seen, err := burst(to, one.asked, connections, until{most: one.most})
 		if err != nil {

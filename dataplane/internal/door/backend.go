@@ -57,7 +57,7 @@ func NewBackend(urls settings.Backend, answerMegabytes int, registry prometheus.
 	grpc.Protocols.SetHTTP2(true)
 	grpc.Protocols.SetUnencryptedHTTP2(urls.TLS == nil)
 	h2 := &http.Client{Transport: grpc, Timeout: queryTime, CheckRedirect: stay}
-	bound := connect.WithReadMaxBytes(answerMegabytes << 20)
+	bound := connect.WithClientOptions(connect.WithReadMaxBytes(answerMegabytes<<20), asIs())
 	return &Backend{
 		push:     pushv1connect.NewPusherServiceClient(client, urls.Write, bound),
 		querier:  querierv1connect.NewQuerierServiceClient(client, urls.Read, bound),

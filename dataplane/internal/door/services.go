@@ -72,7 +72,7 @@ func unary[Request, Response any](d *Door, procedure, operation string, send met
 		return nil, connect.NewError(no.code, no)
 	}
 	most := d.Settings.State().Gateway.Limits.BodyMegabytes << 20
-	handler := connect.NewUnaryHandler(procedure, serve, connect.WithReadMaxBytes(most),
+	handler := connect.NewUnaryHandler(procedure, serve, connect.WithReadMaxBytes(most), packing(),
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}))
 	return route{http.MethodPost, operation, handler, false}
 }
