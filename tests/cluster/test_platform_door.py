@@ -172,3 +172,16 @@ def test_the_probe_says_that_this_cluster_enforces_nothing(platform: Platform) -
         metrics = answer.read().decode()
     found = dict(re.findall(r'^flameplane_network_policies_enforced\{direction="(\w+)"\} (\d)$', metrics, re.MULTILINE))
     assert found == {"ingress": "0", "egress": "0"}
+
+
+def test_the_downsampling_job_runs_to_its_end(platform: Platform, pushed: object) -> None:
+    """No hour is closed yet since the first push: it looks, through the gateway, and has nothing to merge."""
+    name, where = f"downsample-{uuid.uuid4().hex[:8]}", f"--namespace={SYSTEM_NAMESPACE}"
+    assert platform.call("create", "job", name, "--from=cronjob/flameplane-downsample", where).ok
+    try:
+        done = platform.call("wait", f"job/{name}", "--for=condition=complete", "--timeout=120s", where)
+        log = platform.call("logs", f"job/{name}", where).out
+        assert done.ok, done.err + log
+        assert re.search(r"^downsample: 4 teams, .* 0 failed, 0 hours too late, merged until ", log, re.MULTILINE), log
+    finally:
+        platform.call("delete", "job", name, where, "--wait=false")
