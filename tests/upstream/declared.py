@@ -1,9 +1,29 @@
-"""Declared configuration against the one that a server says it runs with."""
+"""What is declared for Pyroscope, and how it compares with the configuration that a server says it runs with."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+@contextmanager
+def project_with_pyroscope(root: Path) -> Iterator[Path]:
+    """The project as whoever has a Pyroscope sets it: environment local runs it in place of devstore."""
+    with tempfile.TemporaryDirectory(prefix="flameplane-") as name:
+        folder = Path(name)
+        for part in root.iterdir():
+            if part.name not in {"stacks", ".git", ".venv"}:
+                (folder / part.name).symlink_to(part)
+        shutil.copytree(root / "stacks", folder / "stacks")
+        settings = folder / "stacks/Pulumi.local.yaml"
+        text = settings.read_text()
+        assert text.count("architecture: devstore") == 1
+        settings.write_text(text.replace("architecture: devstore", "architecture: process"))
+        yield folder
 
 
 def seconds(duration: str) -> float:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 from certificates import authority, certificate
-from declared import differences, seconds
+from declared import differences, project_with_pyroscope, seconds
 from object_storage import ObjectStorage, seaweedfs
 from servers import NotReady, Pyroscope, pyroscope, request, until
 
@@ -43,7 +43,8 @@ class Rendered:
 
     @classmethod
     def of(cls, root: Path, stack: str) -> "Rendered":
-        objects = [m for r in plan.record(root, stack).resources if (m := plan.manifest(r))]
+        with project_with_pyroscope(root) as project:
+            objects = [m for r in plan.record(project, stack).resources if (m := plan.manifest(r))]
         named = {
             (m["kind"], m["metadata"]["name"]): m
             for m in objects
