@@ -175,9 +175,9 @@ def page(doors: Doors, found: dict[str, Any], records: Sequence[Record], load: f
         "audit log, syncs it, and then answers. Every answer was compared with the backend's own.",
         "",
         f"Views are flame graphs of {PROFILES} profiles; in protobuf packed by gzip, as Grafana asks for them. A push",
-        f"is one profile of {found['pushed'] / 1000:.0f} KB by a service account, for whose token the gateway asks",
-        "an API server (a stand-in) every 30 s. The backend is devstore: another one has other costs, of which the",
-        "door is another part. In bytes, its answers: "
+        f"is one profile of {found['pushed'] / 1000:.0f} KB by a service account, for whose token the gateway asks an",
+        "API server (a stand-in) every 30 s. The backend is devstore: another one has other costs, of which the door is",
+        "another part. In bytes, its answers: "
         + ", ".join(f"{name} {size:,}" for name, size in found["bytes"].items())
         + ".",
         "",
