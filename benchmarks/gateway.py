@@ -49,6 +49,8 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=0.7, help="of one burst")
     options.add_argument("--write", action="store_true", help=f"write the result to {RESULTS.relative_to(ROOT)}")
     args = options.parse_args()
+    if args.rounds < 1 or args.seconds <= 0:
+        options.error("--rounds has to be 1 or more, and --seconds more than 0")
     if not MEMORY.is_dir():
         sys.exit(f"{MEMORY} is not there: this benchmark needs Linux")
     load = os.getloadavg()[0]
@@ -176,8 +178,8 @@ def page(doors: Doors, found: dict[str, Any], records: Sequence[Record], load: f
         "",
         f"Views are flame graphs of {PROFILES} profiles; in protobuf packed by gzip, as Grafana asks for them. A push",
         f"is one profile of {found['pushed'] / 1000:.0f} KB by a service account, for whose token the gateway asks an",
-        "API server (a stand-in) every 30 s. The backend is devstore: another one has other costs, of which the door is",
-        "another part. In bytes, its answers: "
+        "API server (a stand-in) every 30 s. The backend is devstore: another one has other costs, of which the door",
+        "is another part. In bytes, its answers: "
         + ", ".join(f"{name} {size:,}" for name, size in found["bytes"].items())
         + ".",
         "",
