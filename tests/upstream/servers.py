@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from local import golang
+
 HOST = "127.0.0.1"
 START_TIMEOUT = 120.0  # seconds; on an idle machine Pyroscope takes 3
 STOP_TIMEOUT = 60.0
@@ -127,6 +129,19 @@ class Pyroscope:
     def get(self, path: str) -> Answer:
         """One GET at the port that the gateway uses."""
         return request(self.url + path, certificates=self.certificates)
+
+
+@contextmanager
+def devstore(folder: Path, files: Mapping[str, str]) -> Iterator[Pyroscope]:
+    """devstore in the same place, with the rendered overrides.yaml."""
+    binary = golang.build(Path(__file__).resolve().parents[2] / "dataplane", "./cmd/devstore", "devstore")
+    (folder / "overrides.yaml").write_text(files["overrides.yaml"])
+    http, metrics = free_ports(2)
+    command = [binary, f"-listen={HOST}:{http}", f"-metrics={HOST}:{metrics}", f"-data={folder / 'store'}"]
+    started = Pyroscope(f"http://{HOST}:{http}", f"http://{HOST}:{metrics}")
+    ready = f"{started.admin}/ready"
+    with running([*command, f"-overrides={folder / 'overrides.yaml'}"], folder, lambda: request(ready).status == 200):
+        yield started
 
 
 @contextmanager
