@@ -44,16 +44,16 @@ def jobs() -> Iterator[Rule]:
     )
     yield alert(
         "FlameplaneDriftStale",
-        "time() - max(flameplane_drift_last_success_timestamp_seconds) > 3600 "
-        "or absent(flameplane_drift_last_success_timestamp_seconds)",
+        "time() - max(last_over_time(flameplane_drift_last_success_timestamp_seconds[2h])) > 3600 "
+        "or absent_over_time(flameplane_drift_last_success_timestamp_seconds[2h])",
         "15m",
         ("warning", "regression"),
         "no drift run succeeded for an hour: a changed service would go unnoticed",
     )
     yield alert(
         "FlameplaneCostReportStale",
-        "time() - max(flameplane_cost_last_success_timestamp_seconds) > 36 * 3600 "
-        "or absent(flameplane_cost_last_success_timestamp_seconds)",
+        "time() - max(last_over_time(flameplane_cost_last_success_timestamp_seconds[72h])) > 36 * 3600 "
+        "or absent_over_time(flameplane_cost_last_success_timestamp_seconds[72h])",
         "1h",
         ("warning", "cost"),
         "no cost report for a day and a half: the budget alerts stand on old figures",

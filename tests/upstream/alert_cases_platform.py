@@ -82,6 +82,42 @@ CASES: dict[str, Case] = {
         2300,
         None,
     ),
+    "a cost report once a day": (  # a figure is seen for five minutes after it was written
+        {"flameplane_cost_last_success_timestamp_seconds": "0 _x1439 86400 _x1000"},
+        "FlameplaneCostReportStale",
+        2300,
+        None,
+    ),
+    "an open network": (
+        {
+            'flameplane_network_policies_enforced{direction="ingress"}': "0x30",
+            'flameplane_network_policies_enforced{direction="egress"}': "1x30",
+        },
+        "FlameplaneNetworkOpen",
+        10,
+        (
+            {"direction": "ingress"},
+            "the cluster does not enforce NetworkPolicies (ingress): any pod may try to reach the backend",
+        ),
+    ),
+    "a closed network": (
+        {'flameplane_network_policies_enforced{direction="ingress"}': "1x30"},
+        "FlameplaneNetworkOpen",
+        10,
+        None,
+    ),
+    "nobody knows of the network": (
+        {"flameplane_network_probe_last_verdict_timestamp_seconds": "0x60"},
+        "FlameplaneNetworkUnknown",
+        50,
+        ({}, "nobody knows whether the cluster enforces NetworkPolicies"),
+    ),
+    "the probe knows": (
+        {"flameplane_network_probe_last_verdict_timestamp_seconds": "0+60x60"},
+        "FlameplaneNetworkUnknown",
+        50,
+        None,
+    ),
     "no gateway": (
         {f"kube_deployment_status_replicas_available{GATEWAY}": "0x30"},
         "FlameplaneGatewayDown",
