@@ -159,7 +159,11 @@ def _pod(args: GatewayArgs) -> PodSpecArgsDict:
                     "--grants=/etc/flameplane/grants",
                     "--audit=/var/lib/flameplane/audit",
                 ],
-                "env": [pods.field("POD_NAME", "metadata.name"), pods.field("POD_NAMESPACE", "metadata.namespace")],
+                "env": [
+                    pods.field("POD_NAME", "metadata.name"),
+                    pods.field("POD_NAMESPACE", "metadata.namespace"),
+                    {"name": "GOMEMLIMIT", "value": "460MiB"},  # nine tenths of the limit
+                ],
                 "security_context": pods.restricted_container(),
                 "resources": pods.resources("100m", "128Mi", "1", "512Mi"),
                 "ports": [pods.port("http", SERVICE_PORT), pods.port("metrics", METRICS_PORT)],

@@ -183,6 +183,12 @@ RULES: Final[dict[str, Rule]] = {
         "Copy the images into a registry of your own, and name that.",
         _SET,
     ),
+    "100": Rule(
+        "One issuer for people and for CI",
+        "Jobs choose the audience of their tokens themselves: one could pass for a person.",
+        "Sign people in at an issuer that gives CI jobs no tokens.",
+        _SET,
+    ),
     "099": Rule(
         "Bucket that HTTPS does not reach",
         "S3's certificate is for one label before its endpoint: `*.s3.<region>.amazonaws.com`.",

@@ -11,6 +11,7 @@ from typing import Any, Final
 from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, AGENT_UID, BACKEND_NAMESPACE, SYSTEM_NAMESPACE
 from schemas.reviewed.pods import AGENT_POD_FIELDS, AGENT_SECCOMP
 from schemas.reviewed.program_forms import (
+    GOMEMLIMIT,
     ELSEWHERE,
     HOST,
     RESTRICTED,
@@ -113,7 +114,11 @@ def _gateway(settings: Settings) -> Workload:
             "--audit=/var/lib/flameplane/audit",
         ),
         size=("100m", "128Mi", "1", "512Mi"),
-        environment={"POD_NAME": from_field("metadata.name"), "POD_NAMESPACE": from_field("metadata.namespace")},
+        environment={
+            "POD_NAME": from_field("metadata.name"),
+            "POD_NAMESPACE": from_field("metadata.namespace"),
+            "GOMEMLIMIT": GOMEMLIMIT,
+        },
         ports={"http": 4040, "metrics": 4041},
         mounts={
             "config": "/etc/flameplane/gateway",

@@ -114,6 +114,10 @@ def _sign_in(settings: "Settings") -> Iterator[Conflict]:
             if not _endpoint(_host(url), host):
                 message = f"{_host(url)} is another host than the issuer's, which is {host}"
                 yield Conflict("087", ("correlation", "grafana", "oidc", key), message, because=access)
+    for index, one in enumerate(settings.regression.trusted_issuers):
+        if one.rstrip("/") == issuer.rstrip("/"):
+            message = f"{one} is the issuer of people's tokens already"
+            yield Conflict("100", ("regression", "trustedIssuers", index), message, because=access)
     if settings.regression.ci_audience == settings.access.audience:
         path = ("regression", "ciAudience")
         message = f"{settings.access.audience} is the audience of people's tokens already"

@@ -19,6 +19,9 @@ var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.PS256, oidc.P
 // How long a failed discovery is remembered: an issuer that is down is not asked by every request.
 const retryAfter = 5 * time.Second
 
+// How long keys count without being asked for again: a key that the issuer took back ends then.
+const keysFor = 5 * time.Minute
+
 // issuers discovers OIDC issuers when the first token of each comes, so that the gateway starts without them; go-oidc
 // keeps their keys and fetches new ones when a token names a key that it does not know.
 type issuers struct {
@@ -35,6 +38,7 @@ type issuer struct {
 }
 
 func newIssuers(client *http.Client) *issuers {
+	client = &http.Client{Transport: newOnce(client.Transport), Timeout: client.Timeout, CheckRedirect: client.CheckRedirect}
 	return &issuers{client: client, known: map[string]*issuer{}}
 }
 
@@ -68,19 +72,17 @@ func (i *issuers) provider(from string) (*oidc.Provider, error) {
 	i.mutex.Unlock()
 	one.mutex.Lock()
 	defer one.mutex.Unlock()
-	if one.provider != nil {
-		return one.provider, nil
-	}
 	if time.Now().Before(one.until) {
-		return nil, one.failed
+		return one.provider, one.failed
 	}
 	// Not the request's context: go-oidc keeps this one for as long as it fetches keys.
 	provider, err := oidc.NewProvider(oidc.ClientContext(context.Background(), i.client), from)
 	if err != nil {
-		one.failed, one.until = fmt.Errorf("the issuer %s cannot be reached: %w", from, err), time.Now().Add(retryAfter)
-		return nil, one.failed
+		err = fmt.Errorf("the issuer %s cannot be reached: %w", from, err)
+		one.provider, one.failed, one.until = nil, err, time.Now().Add(retryAfter)
+		return nil, err
 	}
-	one.provider = provider
+	one.provider, one.failed, one.until = provider, nil, time.Now().Add(keysFor)
 	return provider, nil
 }
 
@@ -112,10 +114,17 @@ func (v *Verifier) person(ctx context.Context, raw string, people settings.Peopl
 		return Caller{}, Refused{"the token's claims cannot be read"}
 	}
 	found := Caller{Kind: Person, Subject: token.Subject, Name: token.Subject}
-	if name, ok := said["preferred_username"].(string); ok && name != "" {
+	for _, claim := range []string{"repository", "project_path", "job_workflow_ref"} {
+		if said[claim] != nil { // whatever its audience says, which jobs choose themselves
+			return Caller{}, Refused{"the token is a CI job's, and no person's"}
+		}
+	}
+	// Users choose their names: one that looks like an address is nobody's proof of it.
+	if name, ok := said["preferred_username"].(string); ok && name != "" && !strings.Contains(name, "@") {
 		found.Name = name
 	}
-	if mail, ok := said["email"].(string); ok && mail != "" && said["email_verified"] != false {
+	verified, told := said["email_verified"]
+	if mail, ok := said["email"].(string); ok && mail != "" && (!told || verified == true || verified == "true") {
 		found.Name = mail
 	}
 	groups, ok := said[people.GroupsClaim].([]any)

@@ -3,11 +3,13 @@ package caller
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	authentication "k8s.io/api/authentication/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -30,7 +32,17 @@ type Programs struct {
 	reviews Reviews
 	mutex   sync.Mutex
 	known   map[[sha256.Size]byte]program
+
+	strangers *rate.Limiter
 }
+
+// Who was seen good within this time is asked about first: made-up tokens do not keep the API server from the others.
+const seenGood = 10 * time.Minute
+
+const (
+	strangersPerSecond = 20 // tokens that nobody has seen yet; a rollout of all nodes at once takes a while longer
+	strangersBurst     = 200
+)
 
 type program struct {
 	caller Caller
@@ -39,7 +51,10 @@ type program struct {
 
 // NewPrograms verifies by “reviews“; nil where there is no Kubernetes.
 func NewPrograms(reviews Reviews) *Programs {
-	return &Programs{reviews: reviews, known: map[[sha256.Size]byte]program{}}
+	return &Programs{
+		reviews: reviews, known: map[[sha256.Size]byte]program{},
+		strangers: rate.NewLimiter(strangersPerSecond, strangersBurst),
+	}
 }
 
 func (p *Programs) verify(ctx context.Context, raw, audience string) (Caller, error) {
@@ -52,6 +67,9 @@ func (p *Programs) verify(ctx context.Context, raw, audience string) (Caller, er
 	p.mutex.Unlock()
 	if ok && time.Now().Before(one.until) {
 		return one.caller, nil
+	}
+	if known := ok && time.Now().Before(one.until.Add(seenGood)); !known && !p.strangers.Allow() {
+		return Caller{}, errors.New("too many tokens that nobody has seen before")
 	}
 	asked := &authentication.TokenReview{Spec: authentication.TokenReviewSpec{Token: raw, Audiences: []string{audience}}}
 	answer, err := p.reviews.Create(ctx, asked, meta.CreateOptions{})

@@ -26,6 +26,32 @@ type question struct {
 	now   time.Time
 }
 
+// standing refuses whoever could be let through by nothing, before a body is read: decoding costs memory.
+func standing(v *visit, push bool) error {
+	q := question{who: v.who, state: v.state, call: &Call{Kind: Own}}
+	if push {
+		q.call.Kind = Push
+		_, err := writer(q)
+		return err
+	}
+	switch v.who.Kind {
+	case caller.Person:
+		_, _, err := readable(q)
+		return err
+	case caller.Job:
+		_, err := gated(q, v.state.Gate.Of(v.who.Repository), "")
+		return err
+	}
+	account, ok := v.state.Gateway.Account(v.who.Account)
+	if !ok {
+		return refuse(forbidden, "unknown-account", "this service account may do nothing here")
+	}
+	if account.Read == "" {
+		return refuse(forbidden, "account-does-not-read", "this service account may read nothing")
+	}
+	return nil
+}
+
 // decide says which tenant a call goes to, or refuses it. Nothing is allowed that is not named here.
 func decide(q question) (Decision, error) {
 	if err := bounded(q.call, q.state.Gateway.Limits, q.now); err != nil {
@@ -59,24 +85,18 @@ func decide(q question) (Decision, error) {
 
 // person reads the tenants of the groups that the token lists; who runs the platform reads all of them.
 func person(q question) (Decision, error) {
-	people, rule := q.state.Gateway.People, "reader-of-team"
-	readable := slices.DeleteFunc(slices.Clone(q.state.Gateway.Tenants), func(t settings.Tenant) bool {
-		return !intersect(t.Readers, q.who.Groups)
-	})
-	if intersect(people.PlatformGroups, q.who.Groups) {
-		readable, rule = q.state.Gateway.Tenants, "platform"
-	}
-	if len(readable) == 0 {
-		return Decision{}, refuse(forbidden, "no-team", "none of your groups reads any team's profiles")
+	tenants, rule, err := readable(q)
+	if err != nil {
+		return Decision{}, err
 	}
 	tenant := q.asked
 	if tenant == "" {
-		if len(readable) > 1 {
+		if len(tenants) > 1 {
 			return Decision{}, refuse(invalidArgument, "no-tenant", "you read several teams: name one, as in /tenant/<team>/...")
 		}
-		tenant = readable[0].Tenant
+		tenant = tenants[0].Tenant
 	}
-	if !slices.ContainsFunc(readable, func(t settings.Tenant) bool { return t.Tenant == tenant || t.Longterm == tenant }) {
+	if !slices.ContainsFunc(tenants, func(t settings.Tenant) bool { return t.Tenant == tenant || t.Longterm == tenant }) {
 		// The same words whether there is such a team or not.
 		return Decision{}, refuse(forbidden, "other-tenant", "none of your groups reads the profiles of that team")
 	}
@@ -87,6 +107,20 @@ func person(q question) (Decision, error) {
 	grant, err := granted(q, tenant)
 	found.Grant, found.Rule = grant, "grant"
 	return found, err
+}
+
+// readable are the tenants that a person reads, and by which rule.
+func readable(q question) ([]settings.Tenant, string, error) {
+	if intersect(q.state.Gateway.People.PlatformGroups, q.who.Groups) {
+		return q.state.Gateway.Tenants, "platform", nil
+	}
+	found := slices.DeleteFunc(slices.Clone(q.state.Gateway.Tenants), func(t settings.Tenant) bool {
+		return !intersect(t.Readers, q.who.Groups)
+	})
+	if len(found) == 0 {
+		return nil, "", refuse(forbidden, "no-team", "none of your groups reads any team's profiles")
+	}
+	return found, "reader-of-team", nil
 }
 
 // named takes the tenant of the path, which has to be declared.
@@ -102,6 +136,9 @@ func named(q question, rule string) (Decision, error) {
 
 // gated lets the gate see one service, for the types and the window that it compares, and nothing else.
 func gated(q question, services []settings.GatedService, rule string) (Decision, error) {
+	if len(services) == 0 {
+		return Decision{}, refuse(forbidden, "gate-scope", "no service is declared for this repository")
+	}
 	if q.call.Kind == Own {
 		return Decision{Rule: rule}, nil
 	}
@@ -138,9 +175,9 @@ func shortType(id string) string {
 
 // writes computes the tenant of a push from the team that the program verified. No header, and no path, has a say.
 func writes(q question) (Decision, error) {
-	account, ok := q.state.Gateway.Account(q.who.Account)
-	if q.who.Kind != caller.Program || !ok || account.Write == "" {
-		return Decision{}, refuse(forbidden, "does-not-write", "only the platform's own programs push profiles here")
+	account, err := writer(q)
+	if err != nil {
+		return Decision{}, err
 	}
 	i := slices.IndexFunc(q.state.Gateway.Tenants, func(t settings.Tenant) bool { return t.Tenant == q.call.Team })
 	if i < 0 {
@@ -151,6 +188,15 @@ func writes(q question) (Decision, error) {
 		return Decision{Tenant: tenant.Longterm, Rule: "program-writes-longterm"}, nil
 	}
 	return Decision{Tenant: tenant.Tenant, Rule: "program-writes-team"}, nil
+}
+
+// writer is the account of a program that pushes.
+func writer(q question) (settings.Account, error) {
+	account, ok := q.state.Gateway.Account(q.who.Account)
+	if q.who.Kind != caller.Program || !ok || account.Write == "" {
+		return account, refuse(forbidden, "does-not-write", "only the platform's own programs push profiles here")
+	}
+	return account, nil
 }
 
 // bounded holds a call to what one request may ask for.

@@ -76,6 +76,8 @@ func understand(message proto.Message) (*Call, error) {
 		return selecting(windowed(Names, m.Start, m.End), m.Matchers)
 	case *querierv1.SeriesRequest:
 		return selecting(windowed(Names, m.Start, m.End), m.Matchers)
+	case *typesv1.GetProfileStatsRequest:
+		return &Call{Kind: Names, Selectors: []*Selector{{}}}, nil // since when a tenant has profiles
 	case *querierv1.SelectSeriesRequest:
 		call := windowed(Totals, m.Start, m.End)
 		call.Type, call.Exemplars = m.ProfileTypeID, exemplars(m.ExemplarType)

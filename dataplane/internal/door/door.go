@@ -6,9 +6,11 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -46,7 +48,8 @@ type Door struct {
 	Parts
 	routes   map[string]route
 	limits   *limits
-	strays   *strays
+	strays   *strays // addresses whose tokens do not count
+	callers  *strays // whoever they are: more than a program or a person has a use for
 	protocol *connect.ErrorWriter
 }
 
@@ -55,7 +58,8 @@ func New(parts Parts) *Door {
 	if parts.Now == nil {
 		parts.Now = time.Now
 	}
-	door := &Door{Parts: parts, limits: newLimits(), strays: newStrays(), protocol: connect.NewErrorWriter()}
+	door := &Door{Parts: parts, limits: newLimits(), strays: newStrays(straysPerSecond, straysBurst),
+		callers: newStrays(callsPerSecond, callsBurst), protocol: connect.NewErrorWriter()}
 	door.routes = door.table()
 	return door
 }
@@ -79,6 +83,8 @@ func visiting(ctx context.Context) *visit { return ctx.Value(visitKey{}).(*visit
 const (
 	longestPath  = 512 // of a text from the client that goes on record
 	longestAgent = 200
+	longestGrant = 63 // of an id
+	mostServices = 50 // that go on record
 )
 
 // ServeHTTP answers one request. Whatever the outcome, one line is on record first; where that cannot be, whole profiles
@@ -112,6 +118,13 @@ func (d *Door) answer(w *held, r *http.Request) {
 			d.refused(w, r, refuse(connect.CodeInternal, "fault", "the gateway failed"))
 		}
 	}()
+	var err error
+	if one.who, err = d.Callers.Verify(r.Context(), r.Header, one.state); err != nil {
+		d.refused(w, r, d.stranger(r, err))
+		return
+	}
+	one.identified()
+	d.callers.seen(one.record.Subject + one.record.Pod)
 	tenant, path, err := place(r)
 	if err != nil {
 		d.refused(w, r, err)
@@ -124,22 +137,22 @@ func (d *Door) answer(w *held, r *http.Request) {
 	}
 	one.record.Operation, one.asked, one.grant = found.operation, tenant, r.Header.Get(grantHeader)
 	one.plain = found.plain
-	if one.who, err = d.Callers.Verify(r.Context(), r.Header, one.state); err != nil {
-		d.refused(w, r, d.stranger(r, err))
+	one.record.Tenant, one.record.Grant = tenant, cut(one.grant, longestGrant)
+	if err := standing(one, found.operation == operationPush); err != nil {
+		d.refused(w, r, err)
 		return
 	}
-	one.identified()
 	r.URL.Path, r.URL.RawPath, r.RequestURI = path, "", path
 	found.handler.ServeHTTP(w, r)
 }
 
 // stranger is the answer to whoever could not be verified.
 func (d *Door) stranger(r *http.Request, err error) error {
+	d.strays.seen(address(r)) // never returns for one who keeps knocking
 	if !caller.IsRefused(err) {
 		slog.Warn("tokens cannot be verified", "err", err)
 		return refuse(unavailable, "cannot-verify", "the token cannot be verified right now")
 	}
-	d.strays.seen(address(r)) // never returns for one who keeps knocking
 	return refuse(unauthenticated, "token", err.Error())
 }
 
@@ -152,13 +165,13 @@ func (v *visit) identified() {
 // admit decides about a decoded call and returns what goes on with it.
 func (d *Door) admit(v *visit, call *Call) (Decision, error) {
 	v.kind = call.Kind
-	v.record.Services, v.record.Type, v.record.Format = call.Services(), call.Type, call.Format
+	v.record.Services, v.record.Type, v.record.Format = few(call.Services()), cut(call.Type, longestAgent), call.Format
 	v.record.Start, v.record.End, v.record.MaxNodes = call.Start, call.End, call.MaxNodes
 	decision, err := decide(question{v.who, call, v.asked, v.grant, v.state, d.Now()})
 	if err != nil {
 		return decision, err
 	}
-	v.record.Tenant, v.record.Rule = decision.Tenant, decision.Rule
+	v.record.Tenant, v.record.Rule, v.record.Grant = decision.Tenant, decision.Rule, ""
 	if decision.Grant != nil {
 		v.record.Grant = decision.Grant.Name()
 	}
@@ -176,6 +189,10 @@ func (d *Door) admit(v *visit, call *Call) (Decision, error) {
 func (d *Door) use(ctx context.Context, v *visit, decision Decision) error {
 	if decision.Grant == nil {
 		return nil
+	}
+	if !d.Now().Before(decision.Grant.Spec.Expires) {
+		v.record.Allowed = false
+		return refuse(forbidden, "grant-mismatch", "the grant ended while the backend answered")
 	}
 	if err := d.anchor(ctx, v); err != nil {
 		return err
@@ -267,7 +284,7 @@ func (v *visit) refused(err error) *refusal {
 		no = &refusal{code: tooMuch, rule: "body", reason: "the body is too large", status: http.StatusRequestEntityTooLarge}
 	}
 	errors.As(err, &no)
-	v.record.Allowed, v.record.Rule, v.record.Reason, v.record.Code = false, no.rule, no.reason, no.code.String()
+	v.record.Allowed, v.record.Rule, v.record.Reason, v.record.Code = false, no.rule, cut(no.reason, longestPath), no.code.String()
 	return no
 }
 
@@ -277,6 +294,18 @@ func address(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
+}
+
+// few is what goes on record of a list of names that a client wrote.
+func few(names []string) []string {
+	if len(names) > mostServices {
+		names = append(slices.Clone(names[:mostServices]), fmt.Sprintf("and %d more", len(names)-mostServices))
+	}
+	found := make([]string, 0, len(names))
+	for _, name := range names {
+		found = append(found, cut(name, longestAgent))
+	}
+	return found
 }
 
 func cut(text string, most int) string {

@@ -32,8 +32,11 @@ func (d *Door) plainly(method, operation, base string, read func(r *http.Request
 		}
 		forwarded.Header.Set(tenantHeader, decision.Tenant)
 		status, kind, answer, err := d.Backend.plain(forwarded.WithContext(r.Context()), base, one.state.Gateway.Limits.AnswerMegabytes)
+		if err == nil && decision.Grant != nil && status != http.StatusOK {
+			err = refuse(unavailable, "backend", "the backend gave no profile; the grant is still good")
+		}
 		if err == nil {
-			if decision.Grant != nil && status == http.StatusOK {
+			if decision.Grant != nil {
 				answer = append([]byte("// flameplane export grant "+decision.Grant.Name()+"\n"), answer...) // dot: a comment
 			}
 			err = d.use(r.Context(), one, decision)
@@ -192,7 +195,7 @@ func moment(text string, now time.Time) (time.Time, error) {
 	if found := ago.FindStringSubmatch(text); found != nil {
 		count, _ := strconv.Atoi(found[1]) // of digits, or nothing
 		unit := map[string]time.Duration{"": 0, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[found[2]]
-		return now.Add(-time.Duration(count) * unit), nil
+		return epoch(now.Add(-time.Duration(count)*unit).Unix(), text, now)
 	}
 	value, err := strconv.ParseInt(text, 10, 64)
 	switch {
@@ -201,7 +204,15 @@ func moment(text string, now time.Time) (time.Time, error) {
 	case value >= 1e12:
 		return time.UnixMilli(value), nil
 	}
-	return time.Unix(value, 0), nil
+	return epoch(value, text, now)
+}
+
+// epoch takes seconds of ten digits alone: eight are a date to Pyroscope (YYYYMMDD), which would look elsewhere.
+func epoch(seconds int64, text string, now time.Time) (time.Time, error) {
+	if seconds < 1e9 {
+		return now, invalid("%q is before 2001; valid: seconds since the epoch, now, now-1h", cut(text, 20))
+	}
+	return time.Unix(seconds, 0), nil
 }
 
 func get(path string, given url.Values) *http.Request {

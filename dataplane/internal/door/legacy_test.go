@@ -29,13 +29,16 @@ import (
 const agent = "flameplane-node/flameplane-node"
 
 // send is a request whose path may have a query.
-func (w *world) send(method, token, path, kind string, body []byte) (int, string) {
+func (w *world) send(method, token, path, kind string, body []byte, options ...func(*http.Request)) (int, string) {
 	w.t.Helper()
 	request, err := http.NewRequest(method, w.url+path, bytes.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	request.Header = http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {kind}, tenantHeader: {"catalog"}, "Cookie": {"a=b"}}
+	for _, option := range options {
+		option(request)
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		w.t.Fatal(err)

@@ -63,19 +63,26 @@ func (l *limits) enter(tenant string, kind Kind, bounds settings.Limits) (func()
 // strays are addresses whose tokens do not count. Each such answer is a line on disk: who keeps asking gets no answer
 // any more, so that nobody can fill the disk of the audit log and then read unseen.
 type strays struct {
-	mutex sync.Mutex
-	known map[string]*rate.Limiter
+	mutex     sync.Mutex
+	known     map[string]*rate.Limiter
+	perSecond rate.Limit
+	burst     int
 }
 
 const (
 	straysPerSecond = 5
 	straysBurst     = 100
-	mostStrays      = 10_000 // addresses that are remembered
+	mostStrays      = 10_000 // that are remembered
+	// Of one pod, person or job. A dashboard asks fifty times at once; a node pushes once for each tenant.
+	callsPerSecond = 100
+	callsBurst     = 1000
 )
 
-func newStrays() *strays { return &strays{known: map[string]*rate.Limiter{}} }
+func newStrays(perSecond rate.Limit, burst int) *strays {
+	return &strays{known: map[string]*rate.Limiter{}, perSecond: perSecond, burst: burst}
+}
 
-// seen counts a stray. For one too many the connection is cut, which is no answer.
+// seen counts one. For one too many the connection is cut, which is no answer.
 func (s *strays) seen(address string) {
 	s.mutex.Lock()
 	if len(s.known) >= mostStrays {
@@ -83,7 +90,7 @@ func (s *strays) seen(address string) {
 	}
 	one := s.known[address]
 	if one == nil {
-		one = rate.NewLimiter(straysPerSecond, straysBurst)
+		one = rate.NewLimiter(s.perSecond, s.burst)
 		s.known[address] = one
 	}
 	s.mutex.Unlock()

@@ -1,6 +1,8 @@
 package door
 
 import (
+	"net/http"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"flameplane.dev/dataplane/internal/audit"
@@ -49,7 +51,7 @@ func (m *Metrics) count(record *audit.Record) {
 	} else {
 		m.refused.WithLabelValues(direction, record.Rule).Inc()
 	}
-	if record.Allowed && record.Grant != "" {
+	if record.Allowed && record.Grant != "" && record.Code == "" && record.Status == http.StatusOK {
 		m.exports.Inc()
 	}
 	m.seconds.WithLabelValues(record.Operation).Observe(record.Duration.Seconds())

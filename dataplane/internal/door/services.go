@@ -22,7 +22,11 @@ type route struct {
 	plain     bool // no procedure of Connect or gRPC
 }
 
-const querier = "/querier.v1.QuerierService/"
+const (
+	querier         = "/querier.v1.QuerierService/"
+	operationPush   = "push"    // what writes, as metrics and the audit name it
+	longestQuestion = 256 << 10 // bytes, unpacked; only pushes have more to say
+)
 
 // table is everything that is let through. A path that is not listed leads nowhere: AnalyzeQuery, the source code of
 // VCSService, uploads, /ops and all administration among them.
@@ -64,14 +68,22 @@ func unary[Request, Response any](d *Door, procedure, operation string, send met
 		if err == nil {
 			return response, nil
 		}
-		if answer := new(connect.Error); errors.As(err, &answer) { // the backend's: its words, and nothing else of it
+		answer := new(connect.Error)
+		if errors.As(err, &answer) && !connect.IsWireError(answer) && answer.Code() == connect.CodeUnavailable {
+			err = refuse(unavailable, "backend", "the backend cannot be reached") // its address is nobody's matter
+			answer = nil
+		}
+		if answer != nil && errors.As(err, &answer) { // the backend's: its words, and nothing else of it
 			visiting(ctx).record.Code, visiting(ctx).record.Reason = answer.Code().String(), cut(answer.Message(), longestPath)
 			return nil, connect.NewError(answer.Code(), errors.New(answer.Message()))
 		}
 		no := visiting(ctx).refused(err)
 		return nil, connect.NewError(no.code, no)
 	}
-	most := d.Settings.State().Gateway.Limits.BodyMegabytes << 20
+	most := longestQuestion
+	if operation == operationPush {
+		most = d.Settings.State().Gateway.Limits.BodyMegabytes << 20
+	}
 	handler := connect.NewUnaryHandler(procedure, serve, connect.WithReadMaxBytes(most), packing(),
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}))
 	return route{http.MethodPost, operation, handler, false}

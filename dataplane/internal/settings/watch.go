@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -39,6 +40,12 @@ func (f Folders) Read() (*State, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, issuer := range gate.Issuers {
+		if strings.TrimRight(issuer, "/") == strings.TrimRight(gateway.People.Issuer, "/") {
+			// Jobs choose their own audience, and so could pass for people.
+			return nil, fmt.Errorf("%s: the issuer of people, %s, is trusted for CI as well", f.Gate, issuer)
+		}
+	}
 	grants, err := ReadGrants(f.Grants)
 	if err != nil {
 		return nil, err
@@ -57,11 +64,12 @@ type Watched struct {
 
 // Watch reads the state once, which has to work. “told“ gets the outcome of each later reading, nil when it worked.
 func Watch(folders Folders, told func(error)) (*Watched, error) {
+	seen := folders.sum() // before it is read: what changes meanwhile is read again
 	state, err := folders.Read()
 	if err != nil {
 		return nil, err
 	}
-	watched := &Watched{folders: folders, told: told, seen: folders.sum()}
+	watched := &Watched{folders: folders, told: told, seen: seen}
 	watched.state.Store(state)
 	return watched, nil
 }
