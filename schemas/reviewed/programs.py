@@ -11,8 +11,8 @@ from typing import Any, Final
 from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, AGENT_UID, BACKEND_NAMESPACE, SYSTEM_NAMESPACE
 from schemas.reviewed.pods import AGENT_POD_FIELDS, AGENT_SECCOMP
 from schemas.reviewed.program_forms import (
-    GOMEMLIMIT,
     ELSEWHERE,
+    GOMEMLIMIT,
     HOST,
     RESTRICTED,
     RUNTIME_DEFAULT,
