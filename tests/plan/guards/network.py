@@ -66,7 +66,7 @@ def _expected(stack: Stack) -> Iterator[str]:
         yield f"{GATEWAY} <- {client}/flameplane.dev/gateway-client=true TCP/4040"
     yield f"{GATEWAY} <- {prometheus}/* TCP/4041"
     yield from (f"{AGENT} <- {prometheus}/* TCP/{port}" for port in (4041, 4042))
-    for job in (DRIFT, COST):
+    for job in (DOWNSAMPLE, DRIFT, COST):
         yield f"{job} -> {prometheus}/* TCP/9090"
     if settings.access.egress:
         yield f"{GATEWAY} -> {settings.access.egress} TCP/443"
