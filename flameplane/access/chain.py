@@ -62,7 +62,7 @@ def parse(text: str) -> Line | str:
         record = json.loads(body)
         link = record.pop("chain")
         return Line(str(link["replica"]), int(link["seq"]), str(link["prev"]), ending[1], record)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return "the line is no record of the gateway"
 
 
@@ -95,7 +95,8 @@ _Chain = dict[int, _Place]
 
 def verify(logs: Mapping[str, Iterable[str]], anchors: Iterable[Anchor] = ()) -> Verified:
     """Everything that was changed, removed, put in, moved or cut off. ``logs``: lines by file, in any order. A chain
-    may go on in another file, and its files may overlap. Without anchors a tail that was cut off looks like an end."""
+    may go on in another file, and its files may overlap. Without anchors a tail that was cut off looks like an end;
+    with some, a chain that none of them is of is a finding too."""
     chains: dict[str, _Chain] = {}
     broken: list[Broken] = []
     remarks: dict[str, None] = {}  # each once, where files overlap
@@ -185,6 +186,8 @@ def _anchored(chains: Mapping[str, _Chain], anchors: Iterable[Anchor]) -> Iterat
         if place and place.hash != anchor.hash:
             how = f"line {anchor.seq} of {anchor.replica} is another than was noted"
             yield Broken(place.file, place.number, how)
+    for replica in sorted(chains.keys() - newest.keys()) if newest else ():
+        yield Broken(replica, 0, "no anchor is of it: its end cannot be seen, and anybody could have written all of it")
     for replica, seq in newest.items():  # what is missing before a chain's end, the lines around it tell
         ends = max(chains.get(replica, {}), default=0)
         if seq > ends:

@@ -49,7 +49,7 @@ def _anchor(file: Path, number: int, text: str) -> Anchor:
     try:
         one = json.loads(text)
         return Anchor(str(one["replica"]), int(one["seq"]), str(one["hash"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{file}:{number} is no anchor: it is one JSON map with replica, seq and hash") from error
 
 

@@ -55,7 +55,13 @@ def told(line: Line) -> str:
     reason = f": {record['status_detail']}" if record.get("status_detail") else ""
     when = moment(record).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     source = (record.get("src_endpoint") or {}).get("ip", "?")
-    return f"{when} {line.replica}/{line.seq} {who} ({source}) {what} {how} by {more.get('rule', '?')}{reason}"
+    text = f"{when} {line.replica}/{line.seq} {who} ({source}) {what} {how} by {more.get('rule', '?')}{reason}"
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """A text without what moves the cursor or begins a line: most of a record is what a caller sent."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _what(more: Mapping[str, Any]) -> Iterator[str]:

@@ -79,6 +79,26 @@ def test_every_line_counts(index: int) -> None:
         assert found([*LINES[:index], text[:at] + chr(ord(text[at]) ^ 1) + text[at + 1 :], *LINES[index + 1 :]], ANCHOR)
 
 
+def sealed(body: str) -> str:
+    """A line whose hash holds."""
+    return f'{body[:-1]},"hash":"{hashlib.sha256(body.encode()).hexdigest()}"}}'
+
+
+@pytest.mark.parametrize("seq", ["1e999", "-1e999", "NaN", "null", "[" * 100_000 + "]" * 100_000])
+def test_a_line_that_makes_no_sense_is_a_finding(seq: str) -> None:
+    line = sealed(f'{{"chain":{{"replica":"r","seq":{seq},"prev":"{"0" * 64}"}}}}')
+    assert "log:7: the line is no record of the gateway" in found([*LINES, line], ANCHOR)
+
+
+def test_a_replica_without_an_anchor_is_a_finding() -> None:
+    invented = [sealed(f'{{"chain":{{"replica":"r","seq":1,"prev":"{"0" * 64}"}},"event":"started"}}')]
+    logs = {"good": LINES, "invented": invented}
+    assert [str(broken) for broken in verify(logs, [ANCHOR]).broken] == [
+        "r: no anchor is of it: its end cannot be seen, and anybody could have written all of it"
+    ]
+    assert verify(logs).broken == []
+
+
 def run(*arguments: str) -> tuple[int, str, str]:
     result = CliRunner().invoke(app, ["audit", *arguments])
     return result.exit_code, result.stdout, result.stderr
@@ -133,6 +153,25 @@ def test_what_a_record_says() -> None:
         "type process_cpu:cpu:nanoseconds:cpu:nanoseconds as pprof by grant incident-4711 allowed by grant"
     )
     assert lines[3].endswith("refused by other-tenant: none of your groups reads the profiles of that team — „search“")
+
+
+def test_what_is_on_record_writes_no_line_of_its_own(tmp_path: Path) -> None:
+    """Who asks chooses names of services, and whoever reads the log sees them on a terminal."""
+    evil = "x\n2026-01-01T00:00:00.000Z gw/9 jane allowed\r\x1b[2K\x1b[1A\x9b2K\u2028\u202e\ud800"
+    body = {
+        "chain": {"replica": "r", "seq": 1, "prev": "0" * 64},
+        "action_id": 2,
+        "status_detail": evil,
+        "src_endpoint": {"ip": evil},
+        "actor": {"user": {"name": evil}},
+        "unmapped": {"operation": evil, "tenant": evil, "services": [evil, "ä"], "profile_type": evil, "rule": evil},
+    }
+    log = tmp_path / "x.jsonl"
+    log.write_text(sealed(json.dumps(body)) + "\n", encoding="utf-8")
+    for options in ((), ("--json",)):
+        code, out, _ = run("query", str(log), *options)
+        assert code == 0 and out.endswith("\n") and out[:-1].isprintable(), out
+    assert r"service x\n2026-01-01T00:00:00.000Z gw/9 jane allowed\r\x1b[2K" in run("query", str(log))[1]
 
 
 def test_wrong_options(tmp_path: Path) -> None:
