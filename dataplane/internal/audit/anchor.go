@@ -19,6 +19,9 @@ func (s *Shipper) keepAnchoring(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			if s.journal.Head().Seq == s.anchored {
+				continue
+			}
 		case one := <-s.asked:
 			waiting = append(waiting, one)
 		}
@@ -38,12 +41,10 @@ func (s *Shipper) keepAnchoring(ctx context.Context) {
 	}
 }
 
-// anchor notes the newest line, which may be another than the one that somebody waits for, but is none before it.
+// anchor notes the newest line, which may be another than the one that somebody waits for, but is none before it. It asks
+// the store even where that line is noted: whoever waits wants to know that the next one can be noted too.
 func (s *Shipper) anchor(ctx context.Context) error {
 	head := s.journal.Head()
-	if head.Seq == s.anchored {
-		return nil
-	}
 	text, err := json.Marshal(head)
 	if err != nil {
 		return err

@@ -86,6 +86,35 @@ func TestLinesOfManyWritersAreOneChain(t *testing.T) {
 	}
 }
 
+// slow is a copy that takes its time.
+type slow struct {
+	mutex sync.Mutex
+	text  []byte
+}
+
+func (s *slow) Write(text []byte) (int, error) {
+	time.Sleep(20 * time.Millisecond)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.text = append(s.text, text...)
+	return len(text), nil
+}
+
+func TestNobodyIsAnsweredBeforeTheCopyIsWritten(t *testing.T) {
+	mirror := &slow{}
+	journal, err := Open(t.TempDir(), "gateway-0", mirror, roomy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer journal.Close()
+	head := write(t, journal, map[string]any{})
+	mirror.mutex.Lock()
+	defer mirror.mutex.Unlock()
+	if !bytes.Contains(mirror.text, []byte(head.Hash)) {
+		t.Fatalf("the line is not in the copy: %s", mirror.text)
+	}
+}
+
 func TestAChainGoesOnAfterAStop(t *testing.T) {
 	folder := t.TempDir()
 	for run := range 3 {

@@ -186,15 +186,15 @@ func (j *Journal) run() {
 
 func (j *Journal) commit(batch []*entry) {
 	text, heads, err := j.written(batch)
+	if err == nil && j.mirror != nil { // before anybody is answered: where the pod goes with its disk, the copy is what is left
+		_, _ = j.mirror.Write(text) // whether it arrives is the log collector's matter
+	}
 	for i, one := range batch {
 		if err != nil {
 			one.head <- result{err: err}
 		} else {
 			one.head <- result{head: heads[i]}
 		}
-	}
-	if err == nil && j.mirror != nil {
-		_, _ = j.mirror.Write(text) // a copy: whether it arrives is the log collector's matter
 	}
 }
 

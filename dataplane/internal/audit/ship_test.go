@@ -198,6 +198,22 @@ func TestAStoreThatFailsIsTriedAgain(t *testing.T) {
 	r.stop()
 }
 
+// A grant is used up after its anchor: that nothing is new does not say that the next line can be noted.
+func TestAnAnchorAsksTheStoreThoughNothingIsNew(t *testing.T) {
+	r := newReplica(t)
+	for range 2 { // the second one is there already
+		if err := r.shipper.Anchor(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.store.Fail(true)
+	if err := r.shipper.Anchor(t.Context()); err == nil {
+		t.Fatal("the store is down, and the newest line counts as noted")
+	}
+	r.store.Fail(false)
+	r.stop()
+}
+
 func TestThoseWhoWaitTogetherShareAnAnchorThatCoversThemAll(t *testing.T) {
 	r := newReplica(t)
 	r.store.Slow(50 * time.Millisecond)
