@@ -18,7 +18,7 @@ import (
 const (
 	auditBudget  = 768 << 20
 	auditSegment = 32 << 20
-	farewell     = 20 * time.Second // for the last lines to leave; with the time to drain, within the pod's grace period
+	farewell     = 20 * time.Second // for the last lines to leave; with the times to drain and to settle, within the pod's grace period
 )
 
 // trail is the audit log: a journal on this disk, and what ships it where there is a bucket.

@@ -41,7 +41,7 @@ func TestTheLogFitsIntoThePod(t *testing.T) {
 	if limit != "1Gi" || auditBudget+auditSegment >= 1<<30 {
 		t.Errorf("%d bytes of log in a volume of %q", auditBudget, limit)
 	}
-	if needed := (drain + farewell).Seconds(); pod.Grace <= needed {
+	if needed := (drain + settle + farewell).Seconds(); pod.Grace <= needed {
 		t.Errorf("the pod has %v seconds to stop, and needs %v", pod.Grace, needed)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -32,6 +33,7 @@ import (
 const (
 	reload     = 2 * time.Second
 	drain      = 30 * time.Second // the pod's grace period is 60
+	settle     = 5 * time.Second  // for the records of requests that were cut off then
 	headerTime = 10 * time.Second
 	bodyTime   = 30 * time.Second // a body that takes longer is not sent to be read
 	answerTime = 3 * time.Minute
@@ -46,6 +48,7 @@ type options struct {
 	listen, metrics, audit, replica, namespace string
 	folders                                    settings.Folders
 	every                                      time.Duration // after which lines are shipped
+	drain                                      time.Duration // for which requests may finish at a stop
 }
 
 func main() {
@@ -59,7 +62,7 @@ func main() {
 }
 
 func parsed() options {
-	o := options{every: time.Minute}
+	o := options{every: time.Minute, drain: drain}
 	flag.StringVar(&o.listen, "listen", ":4040", "address of the API")
 	flag.StringVar(&o.metrics, "metrics", ":4041", "address of /metrics, /healthz and /ready")
 	flag.StringVar(&o.folders.Config, "config", "", "gateway.yaml; read again when it changes")
@@ -163,13 +166,20 @@ func status(registry *prometheus.Registry, backend *door.Backend) http.Handler {
 	return mux
 }
 
-// serve runs both servers until the context ends, then lets the requests that are under way finish.
+// serve runs both servers until the context ends, then lets the requests that are under way finish. Those that take too
+// long are cut off, and their records waited for: once it returns the log is closed, and nobody may be answered any more.
 func serve(ctx context.Context, o options, api, status http.Handler) error {
+	var under sync.WaitGroup
+	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		under.Add(1)
+		defer under.Done()
+		api.ServeHTTP(w, r)
+	})
 	plain := new(http.Protocols)
 	plain.SetHTTP1(true)
 	plain.SetUnencryptedHTTP2(true) // gRPC; TLS ends at what stands before the gateway
 	servers := []*http.Server{
-		{Addr: o.listen, Handler: api, Protocols: plain},
+		{Addr: o.listen, Handler: counted, Protocols: plain},
 		{Addr: o.metrics, Handler: status},
 	}
 	failed := make(chan error, len(servers))
@@ -183,10 +193,19 @@ func serve(ctx context.Context, o options, api, status http.Handler) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.drain)
 	defer cancel()
 	for _, server := range servers {
-		err = errors.Join(err, server.Shutdown(late))
+		if stopped := server.Shutdown(late); stopped != nil {
+			err = errors.Join(err, stopped, server.Close()) // no answer reaches anybody after this
+		}
+	}
+	finished := make(chan struct{})
+	go func() { under.Wait(); close(finished) }()
+	select {
+	case <-finished:
+	case <-time.After(settle):
+		slog.Error("requests that were cut off are still under way: their records are lost")
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

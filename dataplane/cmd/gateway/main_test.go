@@ -34,7 +34,7 @@ import (
 const asGateway = "FLAMEPLANE_TEST_IS_THE_GATEWAY"
 
 // TestMain makes this program the gateway where a test asks for one that can be killed: the same `run`, which ships every
-// fifth of a second instead of every minute.
+// fifth of a second instead of every minute, and waits for a second at a stop.
 func TestMain(m *testing.M) {
 	if os.Getenv(asGateway) == "" {
 		os.Exit(m.Run())
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	o := parsed()
-	o.every = time.Second / 5
+	o.every, o.drain = time.Second/5, time.Second
 	if err := run(ctx, o, io.Discard); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -59,17 +59,21 @@ type site struct {
 	key      *ecdsa.PrivateKey
 	process  *exec.Cmd
 	messages *os.File
+	held     chan struct{} // if it is there, the backend answers questions for names once it is closed
+	entered  chan struct{} // gets one for each question that waits
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T) *site { return newSlowSite(t, nil) }
+
+func newSlowSite(t *testing.T, held chan struct{}) *site {
 	t.Helper()
-	s := &site{t: t, folder: t.TempDir(), store: standin.New(t)}
+	s := &site{t: t, held: held, entered: make(chan struct{}, 10), folder: t.TempDir(), store: standin.New(t)}
 	var err error
 	if s.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle(querierv1connect.NewQuerierServiceHandler(pyroscope{}))
+	mux.Handle(querierv1connect.NewQuerierServiceHandler(pyroscope{held: s.held, entered: s.entered}))
 	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": s.issuer, "jwks_uri": s.issuer + "/keys"})
 	})
@@ -217,9 +221,14 @@ func (s *site) ask(client *http.Client, one call) (int, string, error) {
 // pyroscope answers what is asked here, and nothing else.
 type pyroscope struct {
 	querierv1connect.UnimplementedQuerierServiceHandler
+	held, entered chan struct{}
 }
 
-func (pyroscope) LabelNames(context.Context, *connect.Request[typesv1.LabelNamesRequest]) (*connect.Response[typesv1.LabelNamesResponse], error) {
+func (p pyroscope) LabelNames(context.Context, *connect.Request[typesv1.LabelNamesRequest]) (*connect.Response[typesv1.LabelNamesResponse], error) {
+	if p.held != nil {
+		p.entered <- struct{}{}
+		<-p.held
+	}
 	return connect.NewResponse(&typesv1.LabelNamesResponse{Names: []string{"service_name"}}), nil
 }
 

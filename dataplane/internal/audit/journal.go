@@ -22,7 +22,7 @@ type Journal struct {
 
 	mutex  sync.Mutex // of the disk and what follows
 	head   Head
-	missed int   // lines that could not be written since the last one that could
+	missed int   // decisions that could not be written since the last one that could
 	broken error // after a failed write that could not be taken back the file's end is unknown: no line can follow
 }
 
@@ -75,7 +75,22 @@ func Open(folder, replica string, mirror io.Writer, limits Limits) (*Journal, er
 
 // Write puts a decision on record: when it returns without error, its line is on disk.
 func (j *Journal) Write(ctx context.Context, record *Record) error {
-	_, err := j.append(ctx, record.line(), false)
+	_, err := j.append(ctx, record.line(), record.promised)
+	return err
+}
+
+// promise is the line that a grant is about to be used up.
+type promise struct {
+	Event   string `json:"event"`
+	Request string `json:"request"`
+	Grant   string `json:"grant"`
+}
+
+// Promise puts on record that a record's grant is about to be used up. Where that works, the disk takes lines, and the
+// record itself may then go beyond the budget: a grant that is used up is on record.
+func (j *Journal) Promise(ctx context.Context, record *Record) error {
+	_, err := j.append(ctx, promise{"granting", record.Request, record.Grant}, false)
+	record.promised = err == nil
 	return err
 }
 
@@ -227,7 +242,11 @@ func (j *Journal) written(batch []*entry) ([]byte, []Head, error) {
 		}
 	}
 	if err != nil {
-		j.missed += len(batch)
+		for _, one := range batch {
+			if _, only := one.record.(promise); !only { // its request is refused, and that is the decision
+				j.missed++
+			}
+		}
 		return nil, nil, err
 	}
 	j.head, j.missed = head, 0

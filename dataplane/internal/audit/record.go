@@ -44,6 +44,8 @@ type Record struct {
 	SHA256   string // of the answer's body
 	Received int64  // bytes of the request's body
 	Duration time.Duration
+
+	promised bool // the journal said that it takes this record
 }
 
 // Activity of OCSF's class 6005.

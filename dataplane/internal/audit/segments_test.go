@@ -127,6 +127,32 @@ func TestNothingIsWrittenBeyondTheBudgetAndTheGapIsSaid(t *testing.T) {
 	}
 }
 
+// Before a grant is used up the journal says whether it takes the record, and then it does.
+func TestAPromisedRecordIsWrittenBeyondTheBudget(t *testing.T) {
+	folder := t.TempDir()
+	journal := open(t, folder, Limits{Segment: 500, Every: 0, Budget: 1000})
+	first, late := &Record{Request: "first", Grant: "gift"}, &Record{Request: "late", Grant: "gift"}
+	if err := journal.Promise(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	for write := true; write; { // until no line fits, however short
+		_, err := journal.append(t.Context(), map[string]any{}, false)
+		write = err == nil
+	}
+	if err := journal.Promise(t.Context(), late); err == nil || journal.Write(t.Context(), late) == nil {
+		t.Fatal("there is no room, and a record of that is promised or written", err)
+	}
+	if err := journal.Write(t.Context(), first); err != nil {
+		t.Fatal("it was promised:", err)
+	}
+	text := all(t, folder)
+	for _, want := range []string{`"event":"granting","request":"first","grant":"gift"`, `"uid":"first"`, `"unrecorded":2`} {
+		if !bytes.Contains(text, []byte(want)) { // the promise that was not given is no decision
+			t.Fatalf("%s is missing in %s", want, text)
+		}
+	}
+}
+
 func TestWithoutAStoreOldSegmentsMakeRoom(t *testing.T) {
 	folder := t.TempDir()
 	journal := open(t, folder, Limits{Segment: 500, Every: 0, Budget: 2000, Forget: true})

@@ -71,6 +71,20 @@ func TestExportsStopAndViewsGoOnWhenTheStoreCannotBeReached(t *testing.T) {
 	}
 }
 
+func TestAGrantIsNotUsedUpWhenNothingCanBeWritten(t *testing.T) {
+	w := newWorld(t)
+	giveAnn(w)
+	w.journal.full = true
+	status, body := w.post(w.person(reader), wholeOne, stacktracesOf(""), header(grantHeader, "gift"))
+	if status != http.StatusServiceUnavailable || len(w.leases.used) != 0 {
+		t.Fatal(status, body, w.leases.used)
+	}
+	w.journal.full = false
+	if status, body = w.post(w.person(reader), wholeOne, stacktracesOf(""), header(grantHeader, "gift")); status != 200 {
+		t.Fatal(status, body)
+	}
+}
+
 func TestWithoutAStoreNothingWaits(t *testing.T) {
 	if err := (&Door{}).anchor(t.Context(), &visit{}); err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ import (
 // Journal puts records on record; audit.Journal is one.
 type Journal interface {
 	Write(ctx context.Context, record *audit.Record) error
+	Promise(ctx context.Context, record *audit.Record) error // before the record's grant is used up
 }
 
 // Anchors note the newest record where nobody here can change it; audit.Shipper does.
@@ -193,6 +194,10 @@ func (d *Door) use(ctx context.Context, v *visit, decision Decision) error {
 	if !d.Now().Before(decision.Grant.Spec.Expires) {
 		v.record.Allowed = false
 		return refuse(forbidden, "grant-mismatch", "the grant ended while the backend answered")
+	}
+	if err := d.Journal.Promise(ctx, &v.record); err != nil {
+		slog.Error("the audit log takes no lines", "request", v.record.Request, "err", err)
+		return unrecorded()
 	}
 	if err := d.anchor(ctx, v); err != nil {
 		return err

@@ -328,6 +328,15 @@ func (j *journal) Write(_ context.Context, record *audit.Record) error {
 	return nil
 }
 
+func (j *journal) Promise(context.Context, *audit.Record) error {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	if j.full {
+		return errors.New("no space left on device")
+	}
+	return nil
+}
+
 func (j *journal) all() []audit.Record {
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
