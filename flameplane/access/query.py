@@ -7,6 +7,8 @@ from typing import Any
 
 from flameplane.access.chain import Line
 
+OK = 200
+
 
 @dataclass(frozen=True)
 class Question:
@@ -34,7 +36,7 @@ class Question:
             and (not self.service or self.service in (more.get("services") or [self.service]))
             and (not self.operation or more.get("operation") == self.operation)
             and (self.refused is None or (record.get("action_id") == 2) == self.refused)
-            and (not self.exports or bool(more.get("grant")))
+            and (not self.exports or bool(more.get("grant") and record.get("status_code") == OK))
             and (self.since is None or when >= self.since)
             and (self.until is None or when < self.until)
         )
