@@ -46,21 +46,32 @@ func (p *Probe) Round(ctx context.Context) Verdict {
 	if err != nil {
 		return unknown("the other pods are not found: %v", err)
 	}
-	verdict, others := Verdict{Known: true, Ingress: true, Egress: true}, 0
+	verdict, others, answered := Verdict{Known: true, Ingress: true, Egress: true}, 0, 0
+	var silent Verdict
 	for _, peer := range peers {
-		if peer == p.Own {
+		if peer = peer.Unmap(); peer == p.Own.Unmap() {
 			continue
 		}
 		others++
 		if err := p.call(ctx, peer, p.Ports.Open); err != nil {
-			return unknown("%s does not answer on the open port: %v", peer, err)
+			silent = unknown("%s does not answer on the open port: %v", peer, err)
+			continue // it may be gone; the others prove as much
 		}
+		ingress, egress := p.call(ctx, peer, p.Ports.IngressClosed) != nil, p.call(ctx, peer, p.Ports.EgressClosed) != nil
+		if err := p.call(ctx, peer, p.Ports.Open); err != nil && (ingress || egress) {
+			silent = unknown("%s ended meanwhile: %v", peer, err)
+			continue // its silence proves nothing
+		}
+		answered++
 		// A port that nobody listens on looks like a closed one; each pod opens all three, or none.
-		verdict.Ingress = verdict.Ingress && p.call(ctx, peer, p.Ports.IngressClosed) != nil
-		verdict.Egress = verdict.Egress && p.call(ctx, peer, p.Ports.EgressClosed) != nil
+		verdict.Ingress = verdict.Ingress && ingress
+		verdict.Egress = verdict.Egress && egress
 	}
 	if others == 0 {
 		return unknown("there is no other pod yet")
+	}
+	if answered == 0 {
+		return silent
 	}
 	if err := ctx.Err(); err != nil {
 		return unknown("%v", err)

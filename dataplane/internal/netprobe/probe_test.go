@@ -76,6 +76,46 @@ func TestAlonePodsKnowNothing(t *testing.T) {
 	}
 }
 
+func TestASilentPodDoesNotHideTheOthers(t *testing.T) {
+	gone := netip.MustParseAddr("127.0.0.9")
+	for _, order := range [][]netip.Addr{{own, gone, other}, {own, other, gone}} {
+		probe := world(t, true, true, true)
+		probe.Peers = func(context.Context) ([]netip.Addr, error) { return order, nil }
+		if found := probe.Round(t.Context()); !found.Known || found.Ingress || found.Egress {
+			t.Errorf("peers %v: got %q", order, found)
+		}
+	}
+}
+
+func TestAPodThatEndsMeanwhileIsNoProof(t *testing.T) {
+	probe := world(t, true, false, false)
+	listener, err := net.Listen("tcp", net.JoinHostPort(other.String(), "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe.Ports.Open = listener.Addr().(*net.TCPAddr).Port
+	go func() { // it answers once
+		connection, err := listener.Accept()
+		listener.Close()
+		if err == nil {
+			connection.Close()
+		}
+	}()
+	if found := probe.Round(t.Context()); found.Known {
+		t.Errorf("got %q", found)
+	}
+}
+
+func TestItsOwnAddressIsNoOtherPod(t *testing.T) {
+	probe := world(t, true, false, false)
+	probe.Peers = func(context.Context) ([]netip.Addr, error) {
+		return []netip.Addr{netip.AddrFrom16(own.As16())}, nil // as a resolver may write it
+	}
+	if found := probe.Round(t.Context()); found.Known || !strings.Contains(found.Why, "no other pod") {
+		t.Errorf("got %q", found)
+	}
+}
+
 func TestAnInterruptedRoundIsNoProof(t *testing.T) {
 	probe := world(t, true, false, false)
 	ctx, cancel := context.WithCancel(t.Context())
