@@ -19,6 +19,10 @@ FINE_HOURS: Final = 24  # of one query: `max_query_length` of a team's tenant
 _ROUNDING: Final = 1e-9  # sums come as floating-point numbers
 
 
+class NotMerged(Exception):
+    """What was read or written is not what it should be; the message says why."""
+
+
 @dataclass(frozen=True)
 class Tiers:
     """A team's two tenants, and the services to look at (empty: all)."""

@@ -10,7 +10,7 @@ from flameplane.backend import BackendError, Labels, matching
 from flameplane.downsample.hours import MILLIS
 from flameplane.downsample.labels import KEPT, RESOLUTION
 from flameplane.downsample.latest import POD, last_interval
-from flameplane.downsample.ledger import Item, Tiers, same
+from flameplane.downsample.ledger import Item, NotMerged, Tiers, same
 from flameplane.wire.pyroscope_pb2 import (
     LabelPair,
     Profile,
@@ -25,10 +25,6 @@ from flameplane.wire.pyroscope_pb2 import (
 # letters, every 15 s (`-metastore.dlq-recovery-check-interval`).
 VISIBLE_SECONDS: Final = 45.0
 _NANOS: Final = 1_000_000
-
-
-class NotMerged(Exception):
-    """What was read or written is not what it should be; the message says why."""
 
 
 @dataclass
@@ -55,6 +51,8 @@ def plan(tiers: Tiers, item: Item) -> Plan:
     if item.merge == "sum":
         return Plan(item.hour.start, item.hour.end, (), item.missing)
     chosen = last_interval(tiers, item)
+    if not chosen.totals:
+        raise NotMerged("no upload of the hour's last interval could be chosen")
     wanted = {labels: chosen.totals[labels] for labels in item.missing if labels in chosen.totals}
     return Plan(chosen.start, chosen.end, chosen.without, wanted)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from flameplane.backend import BackendError
 from flameplane.downsample.hours import Hour, instant
-from flameplane.downsample.ledger import Item, Ledger, Tiers, read
-from flameplane.downsample.merge import Merged, NotMerged, merge, plan
+from flameplane.downsample.ledger import Item, Ledger, NotMerged, Tiers, read
+from flameplane.downsample.merge import Merged, merge, plan
 
 Tell = Callable[[str], None]
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from flameplane.cli import app
 from flameplane.downsample.hours import instant
 from flameplane.downsample.latest import window
+from flameplane.downsample.ledger import NotMerged
 
 STACKS = {("leaf", "main"): 700, ("main",): 300}
 CHECKOUT = {"service_name": "checkout", "team": "payments", "version": "1.4.0", "namespace": "shop"}
@@ -213,6 +214,44 @@ def test_a_size_is_kept_of_the_last_interval_alone(store: Store) -> None:
     assert run(store).exit_code == 0
     assert [one.total for one in store.tenants[LONG]] == [321]
     assert store.tenants[LONG][0].time == hour
+
+
+def heaps(store: Store, names: list[str], every: int = 15_000, pods: int = 3, **labels: str) -> None:
+    """Of each of these processes of each pod 10 in use, at another time within the interval."""
+    for pod in range(pods):
+        for n, name in enumerate(names):
+            for at in range(last_hour() + 700 * pod + every * n // len(names), last_hour() + HOUR, every):
+                own = {"pod": f"p{pod}", "container": name, **({"version": f"1.{n}"} if not labels else labels)}
+                store.add(FINE, {**CHECKOUT, **own}, at, {("f",): 10}, INUSE)
+
+
+@pytest.mark.parametrize("every", [10_000, 15_000])
+@pytest.mark.parametrize("pods", [1, 3])
+def test_containers_of_one_pod_count_each(store: Store, pods: int, every: int) -> None:
+    heaps(store, ["app", "proxy"], every, pods, version="1.4.0")
+    assert run(store).exit_code == 0
+    assert [one.total for one in store.tenants[LONG]] == [10 * 2 * pods]
+
+
+def test_label_sets_of_one_pod_are_all_kept(store: Store) -> None:
+    """A sidecar of another version uploads in the same pod."""
+    heaps(store, ["app", "sidecar"])
+    assert run(store).exit_code == 0
+    assert {one.labels["version"]: one.total for one in store.tenants[LONG]} == {"1.0": 30, "1.1": 30}
+
+
+@pytest.mark.parametrize("pods", [1, 3])
+@pytest.mark.parametrize("workers", [2, 3, 4])
+def test_workers_of_one_container_count_each(store: Store, workers: int, pods: int) -> None:
+    """Processes of a pre-forking server, which have no labels of their own."""
+    heaps(store, ["app"] * workers, pods=pods, version="1.4.0")
+    assert run(store).exit_code == 0
+    assert [one.total for one in store.tenants[LONG]] == [10 * workers * pods]
+
+
+def test_a_window_of_nothing_is_not_taken_for_merged() -> None:
+    with pytest.raises(NotMerged, match="no longer shows what it had"):
+        window({}, 0)
 
 
 S = 1000
