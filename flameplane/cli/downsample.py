@@ -45,8 +45,11 @@ def downsample(  # noqa: PLR0917 - one parameter per option
 ) -> None:
     """Merge each closed hour of the last 20 into one profile per service, type and version.
 
-    Running it again counts nothing twice. Exit codes: 0 all is merged; 1 an hour is too late, a type is not known or
-    the tiers do not agree; 2 wrong use; 3 something failed, and will be tried again by the next run.
+    Running it again counts nothing twice; two runs at once may, so by hand only while the job does not run (it starts
+    seven minutes past each hour; `kubectl -n flameplane-system get jobs`).
+
+    Exit codes: 0 all is merged; 1 an hour is too late, a type is not known or the tiers do not agree; 2 wrong use; 3
+    something failed, and will be tried again by the next run.
     """
     from flameplane.backend import Gateway  # noqa: PLC0415
     from flameplane.downsample.ledger import Tiers  # noqa: PLC0415

@@ -58,26 +58,32 @@ def plan(tiers: Tiers, item: Item) -> Plan:
 
 
 def merge(tiers: Tiers, item: Item, dry_run: bool = False) -> Merged:
-    """Merge what is missing. Raises ``NotMerged`` or ``BackendError``; what was pushed until then stays, and counts."""
+    """Merge what is missing. What goes wrong with one label set stops no other, and is raised in the end."""
     todo, done = plan(tiers, item), Merged()
-    stored = held(tiers, item) if todo.wanted else {}
     pushed: dict[Labels, float] = {}
+    wrong: list[str] = []
     for labels, expected in sorted(todo.wanted.items()):
-        if labels in stored:
-            done.there += 1
+        try:
+            total, raw = _merged(tiers, item, labels, todo, expected)
+            if labels in held(tiers, item):
+                done.there += 1
+                continue
+            if not dry_run:
+                _push(tiers, item, labels, raw)
+        except (BackendError, NotMerged) as error:
+            wrong.append(str(error))
             continue
-        profile = _fetch(tiers, item, labels, todo)
-        total = sum(sample.value[0] for sample in profile.sample)
-        if not same(total, expected):
-            raise NotMerged(f"the merged profile holds {total}, its series {expected:.0f}; nothing was pushed")
-        raw = _stamped(profile, item)
-        if not dry_run:
-            _push(tiers, item, labels, raw)
         pushed[labels] = total
         done.pushed += 1
         done.bytes += len(raw)
     if pushed and not dry_run:
-        _seen(tiers, item, pushed)
+        try:
+            _seen(tiers, item, pushed)
+        except NotMerged as error:
+            wrong.append(str(error))
+    if wrong:
+        others = f" (and {done.pushed} label sets of it are merged)" if pushed and not dry_run else ""
+        raise NotMerged("; ".join(wrong) + others)
     return done
 
 
@@ -85,6 +91,19 @@ def held(tiers: Tiers, item: Item) -> dict[Labels, float]:
     """What the long tier has of an item, by labels."""
     found = tiers.of(item.service).hourly(item.profile_type, [item.hour])
     return {labels: value for (labels, _), value in found.items()}
+
+
+def _merged(tiers: Tiers, item: Item, labels: Labels, todo: Plan, expected: float) -> tuple[float, bytes]:
+    """The hour's own profile of one label set, from its first moment and one hour long: its total, and compressed."""
+    profile = _fetch(tiers, item, labels, todo)
+    total = sum(sample.value[0] for sample in profile.sample)
+    if not same(total, expected):
+        raise NotMerged(f"the merged profile holds {total}, its series {expected:.0f}; nothing was pushed")
+    profile.time_nanos = item.hour.start * _NANOS
+    profile.duration_nanos = MILLIS * _NANOS
+    plain = profile.SerializeToString()
+    del profile  # as much as all that follows
+    return total, gzip.compress(plain, 6, mtime=0)
 
 
 def _fetch(tiers: Tiers, item: Item, labels: Labels, todo: Plan) -> Profile:
@@ -97,13 +116,6 @@ def _fetch(tiers: Tiers, item: Item, labels: Labels, todo: Plan) -> Profile:
         end=todo.end - 1,  # both ends count
     )
     return tiers.gateway.ask(tiers.team, "SelectMergeProfile", question, Profile)
-
-
-def _stamped(profile: Profile, item: Item) -> bytes:
-    """As the hour's own profile: from its first moment, one hour long."""
-    profile.time_nanos = item.hour.start * _NANOS
-    profile.duration_nanos = MILLIS * _NANOS
-    return gzip.compress(profile.SerializeToString(), 6, mtime=0)
 
 
 def _push(tiers: Tiers, item: Item, labels: Labels, raw: bytes) -> None:

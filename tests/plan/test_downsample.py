@@ -129,6 +129,27 @@ def test_two_at_once_are_seen_before_the_push(store: Store) -> None:
     assert "Push" not in store.calls
 
 
+def test_each_push_is_preceded_by_the_question(store: Store) -> None:
+    """Another run pushes all other label sets while the first one is pushed."""
+    hour, versions = last_hour(), [f"1.{n}" for n in range(4)]
+    for version in versions:
+        pods(store, hour, count=1, version=version)
+    fine = store.total(FINE)
+
+    def another(method: str) -> None:
+        if method == "Push" and store.calls.count("Push") == 1:
+            stacks = {stack: 240 * value for stack, value in STACKS.items()}
+            for version in versions[1:]:
+                labels = {**CHECKOUT, "version": version, "resolution": "1h"}
+                store.add(LONG, labels, hour, stacks, pushed=int(time.time() * 1000))
+
+    store.after = another
+    done = run(store)
+    assert done.exit_code == 0, done.output
+    assert (store.calls.count("Push"), store.total(LONG)) == (1, fine)
+    assert "1 profiles merged" in done.stdout
+
+
 def test_missed_hours_are_caught_up(store: Store) -> None:
     hours = [last_hour() - n * HOUR for n in (0, 1, 5, 17)]
     totals = {hour: pods(store, hour, count=1) for hour in hours}
@@ -221,7 +242,7 @@ def heaps(store: Store, names: list[str], every: int = 15_000, pods: int = 3, **
     for pod in range(pods):
         for n, name in enumerate(names):
             for at in range(last_hour() + 700 * pod + every * n // len(names), last_hour() + HOUR, every):
-                own = {"pod": f"p{pod}", "container": name, **({"version": f"1.{n}"} if not labels else labels)}
+                own = {"pod": f"p{pod}", "container": name, **(labels or {"version": f"1.{n}"})}
                 store.add(FINE, {**CHECKOUT, **own}, at, {("f",): 10}, INUSE)
 
 
@@ -331,6 +352,23 @@ def test_one_failure_stops_nobody_else(store: Store) -> None:
     assert done.exit_code == 3
     assert "SelectMergeProfile: the index is gone (internal)" in done.stderr
     assert store.calls.count("Push") == 1
+    assert f"merged until {instant(hour)}" in done.stdout
+
+
+def test_one_bad_label_set_blocks_no_neighbour(store: Store) -> None:
+    hour = last_hour()
+    for version in ("1", "2", "3"):
+        store.add(FINE, {**CHECKOUT, "version": version}, hour, STACKS)
+
+    def first(method: str) -> None:
+        if method == "SelectMergeProfile" and store.calls.count(method) == 1:
+            raise Refused(400, "internal", "the index is gone")
+
+    store.before = first
+    done = run(store)
+    assert done.exit_code == 3
+    assert "the index is gone (internal) (and 2 label sets of it are merged)" in done.stderr
+    assert [one.labels["version"] for one in store.tenants[LONG]] == ["2", "3"]
     assert f"merged until {instant(hour)}" in done.stdout
 
 
