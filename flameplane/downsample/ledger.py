@@ -116,16 +116,45 @@ def _compare(found: Ledger, profile_type: str, merge: Merge, fine: Totals, long:
     missing: dict[tuple[str, int], dict[Labels, float]] = {}
     for (labels, start), value in fine.items():
         merged = long.get((labels, start))
-        service = dict(labels).get(SERVICE, "")
         if merged is None:
-            missing.setdefault((service, start), {})[labels] = value
+            missing.setdefault((_service(labels), start), {})[labels] = value
             continue
         found.merged += 1
         if merge == "sum" and not same(merged, value):
-            found.differing.append(f"{service} {profile_type} {Hour(start)}: {value:.0f} fine, {merged:.0f} hourly")
-    found.items += [
-        Item(service, profile_type, merge, Hour(start), labels) for (service, start), labels in missing.items()
-    ]
+            found.differing.append(_differs(_service(labels), profile_type, start, value, merged))
+    whole, stored = _by_service(fine), _by_service(long)
+    gone = {(_service(labels), start) for labels, start in long.keys() - fine.keys()}
+    for (service, start), labels in missing.items():
+        hour, left = whole[service, start], sum(labels.values())
+        there = stored.get((service, start), 0.0)
+        if merge == "sum" and there + left > hour * (1 + _ROUNDING):
+            found.differing.append(
+                f"{_differs(service, profile_type, start, hour, there)}, and {left:.0f} more to merge; not pushed"
+            )
+        elif merge == "last" and (service, start) in gone:
+            found.differing.append(
+                f"{service} {profile_type} {Hour(start)}: the hourly profiles have a label set that the fine ones have "
+                f"not, and lack {len(labels)}; not pushed"
+            )
+        else:
+            found.items.append(Item(service, profile_type, merge, Hour(start), labels))
+
+
+def _service(labels: Labels) -> str:
+    return dict(labels).get(SERVICE, "")
+
+
+def _by_service(of: Totals) -> dict[tuple[str, int], float]:
+    """Totals of services and hours, whatever their other labels: nothing may be pushed beyond them."""
+    found: dict[tuple[str, int], float] = {}
+    for (labels, start), value in of.items():
+        key = _service(labels), start
+        found[key] = found.get(key, 0.0) + value
+    return found
+
+
+def _differs(service: str, profile_type: str, start: int, fine: float, hourly: float) -> str:
+    return f"{service} {profile_type} {Hour(start)}: {fine:.0f} fine, {hourly:.0f} hourly"
 
 
 def same(one: float, other: float) -> bool:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from flameplane.cli import app
 from flameplane.downsample.hours import instant
+from flameplane.downsample.labels import KEPT
 from flameplane.downsample.latest import window
 from flameplane.downsample.ledger import NotMerged
 
@@ -334,6 +335,25 @@ def test_a_double_is_told(store: Store) -> None:
     done = run(store)
     assert done.exit_code == 1
     assert f"checkout {CPU} {instant(hour)}: 1000 fine, 2000 hourly: the tiers do not agree" in done.stderr
+
+
+@pytest.mark.parametrize(("kind", "said"), [(CPU, "720000 more to merge; not pushed"), (INUSE, "lack 1; not pushed")])
+def test_a_label_that_is_kept_since_does_not_count_hours_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch, kind: str, said: str
+) -> None:
+    """An earlier version of the job did not tell profiles apart by the region."""
+    for at in range(last_hour(), last_hour() + HOUR, 5_000):
+        store.add(FINE, {**CHECKOUT, "region": "eu", "pod": "a"}, at, STACKS, kind)
+    with monkeypatch.context() as earlier:
+        for module in ("ledger", "merge", "latest"):
+            earlier.setattr(f"flameplane.downsample.{module}.KEPT", tuple(name for name in KEPT if name != "region"))
+        assert run(store).exit_code == 0
+    before = store.total(LONG, kind)
+    done = run(store)
+    assert done.exit_code == 1
+    assert f"checkout {kind} {instant(last_hour())}: " in done.stderr
+    assert f"{said}: the tiers do not agree" in done.stderr
+    assert store.total(LONG, kind) == before > 0
 
 
 def test_one_failure_stops_nobody_else(store: Store) -> None:
