@@ -91,6 +91,9 @@ def _teams(catalog: "Catalog", team: str, service: str) -> list[str]:
     """The teams to go through; what is named has to be declared."""
     # What is being erased is not stored anew.
     names = [one.name for one in catalog.teams if not one.spec.erase]
+    erased = {one.name for one in catalog.teams if one.spec.erase}
+    if team in erased:
+        raise typer.BadParameter(f"team {team} is being erased: nothing of it is stored anew", param_hint="--team")
     if team and team not in names:
         raise typer.BadParameter(f"there is no team {team}; valid: {', '.join(names)}", param_hint="--team")
     if service:
@@ -99,6 +102,9 @@ def _teams(catalog: "Catalog", team: str, service: str) -> list[str]:
             raise typer.BadParameter(f"there is no service {service}; see services/", param_hint="--service")
         if team and owners[service] != team:
             raise typer.BadParameter(f"{service} is of team {owners[service]}", param_hint="--service")
+        if owners[service] in erased:
+            words = f"{service} is of team {owners[service]}, which is being erased: nothing of it is stored anew"
+            raise typer.BadParameter(words, param_hint="--service")
         return [owners[service]]
     return [team] if team else names
 

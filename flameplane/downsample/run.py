@@ -74,8 +74,8 @@ def run(job: Job, teams: Sequence[Tiers]) -> list[TeamRun]:
 def _read(tiers: Tiers, result: TeamRun, job: Job) -> Ledger:
     try:
         found = read(tiers, job.hours)
-    except BackendError as error:
-        job.tell(f"{tiers.team}: what is merged cannot be asked: {error}")
+    except Exception as error:  # whatever it is, it concerns no other team
+        job.tell(f"{tiers.team}: what is merged cannot be asked: {_told(error)}")
         result.read, result.failures = False, 1
         return Ledger()
     result.there = found.merged
@@ -98,8 +98,14 @@ def _merge(job: Job, tiers: Tiers, item: Item) -> Merged | Exception:
             missing = len(plan(tiers, item).wanted)
             return TooLate(missing) if missing else Merged()
         return merge(tiers, item, job.dry_run)
-    except (BackendError, NotMerged) as error:
+    except Exception as error:  # likewise: the next run tries again
         return error
+
+
+def _told(error: Exception) -> str:
+    """What was to be expected says itself what it is."""
+    expected = isinstance(error, BackendError | NotMerged | TooLate)
+    return str(error) if expected else f"{type(error).__name__}: {error} (a mistake in the job itself)"
 
 
 def _note(result: TeamRun, item: Item, outcome: Merged | Exception, tell: Tell) -> None:
@@ -110,7 +116,7 @@ def _note(result: TeamRun, item: Item, outcome: Merged | Exception, tell: Tell) 
             result.findings += 1
         else:
             result.failures += 1
-        tell(f"{result.team}: {item}: {outcome}")
+        tell(f"{result.team}: {item}: {_told(outcome)}")
         return
     result.there += outcome.there
     result.merged = replace(

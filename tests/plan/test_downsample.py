@@ -18,7 +18,8 @@ from flameplane.cli import app
 from flameplane.downsample.hours import instant
 from flameplane.downsample.labels import KEPT
 from flameplane.downsample.latest import window
-from flameplane.downsample.ledger import NotMerged
+from flameplane.downsample.ledger import Item, NotMerged, Tiers
+from flameplane.downsample.merge import Merged, merge
 
 STACKS = {("leaf", "main"): 700, ("main",): 300}
 CHECKOUT = {"service_name": "checkout", "team": "payments", "version": "1.4.0", "namespace": "shop"}
@@ -390,6 +391,23 @@ def test_one_bad_label_set_blocks_no_neighbour(store: Store) -> None:
     assert "the index is gone (internal) (and 2 label sets of it are merged)" in done.stderr
     assert [one.labels["version"] for one in store.tenants[LONG]] == ["2", "3"]
     assert f"merged until {instant(hour)}" in done.stdout
+
+
+def test_a_mistake_of_the_job_stops_no_other_item(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    hour = last_hour()
+    store.add(FINE, CHECKOUT, hour, STACKS)
+    store.add("catalog", {"service_name": "catalog-api", "team": "catalog"}, hour, STACKS)
+
+    def broken(tiers: Tiers, item: Item, dry_run: bool) -> Merged:
+        if item.service == "checkout":
+            raise ValueError("not what was thought")
+        return merge(tiers, item, dry_run)
+
+    monkeypatch.setattr("flameplane.downsample.run.merge", broken)
+    done = run(store)
+    assert done.exit_code == 3
+    assert f"payments: checkout {CPU} {instant(hour)}: ValueError: not what was thought" in done.stderr
+    assert list(store.tenants) == [FINE, "catalog", "catalog-longterm"]
 
 
 def test_what_is_not_seen_afterwards_is_a_failure(store: Store) -> None:

@@ -5,7 +5,7 @@ Prometheus is played by a receiver that takes remote writes apart (Snappy's bloc
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -19,6 +19,8 @@ from flameplane import plan
 from flameplane.catalog import load
 from flameplane.catalog.mounted import NotMounted, read_mounted
 from flameplane.cli import app
+from flameplane.downsample.hours import Hour
+from flameplane.downsample.ledger import Ledger, Tiers, read
 from flameplane.prometheus import snappy
 from flameplane.wire.prometheus_pb2 import WriteRequest
 from schemas.catalog import Catalog
@@ -159,3 +161,36 @@ def test_the_declared_arguments_are_understood(root: Path) -> None:
     assert len(args) == len(options) + 3
     done = CliRunner().invoke(app, [*options, "--gateway=http://127.0.0.1:1", "--team=payments"])
     assert done.exit_code == 3, done.output
+
+
+def test_a_mistake_with_one_team_keeps_no_figures_of_others_back(
+    mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(tiers: Tiers, hours: Sequence[Hour]) -> Ledger:
+        if tiers.team == "payments":
+            raise ValueError("not what was thought")
+        return read(tiers, hours)
+
+    monkeypatch.setattr("flameplane.downsample.run.read", broken)
+    with serving(Store()) as store, prometheus() as (url, received):
+        options = ["downsample", f"--gateway={store.url}", f"--catalog={mounted}", f"--prometheus={url}"]
+        done = CliRunner().invoke(app, options)
+    assert done.exit_code == 3
+    assert "payments: what is merged cannot be asked: ValueError: not what was thought" in done.stderr
+    told = {pair.value for one in received[0].timeseries for pair in one.labels if pair.name == "tenant"}
+    assert {"catalog", "insights"} <= told
+    assert "payments" not in told
+
+
+@pytest.mark.parametrize("option", ["--service=checkout", "--team=payments"])
+def test_what_is_being_erased_is_not_stored_anew(mounted: Path, option: str) -> None:
+    path = mounted / "payments" / "..2026_11_28" / "team.yaml"
+    path.write_text(path.read_text().replace("spec:\n", "spec:\n  erase: true\n", 1))
+    with serving(Store()) as store:
+        store.add("payments", LABELS, (int(time.time() * 1000) - HOUR) // HOUR * HOUR - HOUR, {("f",): 1})
+        options = ["downsample", f"--gateway={store.url}", f"--catalog={mounted}"]
+        done = CliRunner().invoke(app, [*options, option])
+        assert done.exit_code == 2
+        assert "is being erased: nothing of it is stored anew" in " ".join(done.stderr.replace("│", " ").split())
+        assert CliRunner().invoke(app, options).exit_code == 0
+    assert list(store.tenants) == ["payments"]
