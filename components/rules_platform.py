@@ -13,23 +13,24 @@ _READS: Final = 'pyroscope_request_duration_seconds_count{route=~".*querierservi
 
 def jobs() -> Iterator[Rule]:
     """What is not merged within 24 hours is never found again: the long tier's lag comes first."""
-    # Written once an hour, and seen for five minutes each time: a run and the next are two hours at most.
+    # Written once an hour, and seen for five minutes each time. Of a team whose profiles cannot be asked for nothing is
+    # written: its last figure stands until its hours are lost, and so does that of a team that was removed.
     until = "flameplane_downsample_merged_until_timestamp_seconds"
-    lag = f"time() - max by (tenant) (last_over_time({until}[2h]))"
+    lag = f"time() - max by (tenant) (last_over_time({until}[26h]))"
     summary = (
         "{{ if $labels.tenant }}the hourly profiles of {{ $labels.tenant }} are {{ $value | humanizeDuration }} behind"
         "{{ else }}no run of the downsampling job says how far it is{{ end }}"
     )
     yield alert(
         "FlameplaneDownsampleLag",
-        f"{lag} > 6 * 3600 or absent_over_time({until}[6h])",
+        f"{lag} > 6 * 3600 or absent_over_time({until}[26h])",
         "10m",
         ("warning", "backend"),
         summary,
     )
     yield alert(
         "FlameplaneDownsampleLost",
-        f"{lag} > 20 * 3600 or absent_over_time({until}[20h])",
+        f"{lag} > 20 * 3600 or absent_over_time({until}[26h])",
         "1h",
         ("critical", "backend"),
         f"{summary}; hours older than 24 h are lost",

@@ -34,14 +34,30 @@ CASES: dict[str, Case] = {
         {MERGED: "0"},
         "FlameplaneDownsampleLag",
         440,
-        ({}, "no run of the downsampling job says how far it is"),
+        ({"tenant": "payments"}, "the hourly profiles of payments are 7h 20m 0s behind"),
+    ),
+    "one of two teams is not told of for 7 h": (
+        {MERGED: "0", MERGED.replace("payments", "catalog"): " _x59 ".join(str(3600 * hour) for hour in range(12))},
+        "FlameplaneDownsampleLag",
+        440,
+        ({"tenant": "payments"}, "the hourly profiles of payments are 7h 20m 0s behind"),
     ),
     "no run for 22 h": (
         {MERGED: "0"},
         "FlameplaneDownsampleLost",
         1320,
+        (
+            {"tenant": "payments"},
+            "the hourly profiles of payments are 22h 0m 0s behind; hours older than 24 h are lost",
+        ),
+    ),
+    "no run for 28 h": (
+        {MERGED: "0"},
+        "FlameplaneDownsampleLost",
+        1680,
         ({}, "no run of the downsampling job says how far it is; hours older than 24 h are lost"),
     ),
+    "no run ever": ({}, "FlameplaneDownsampleLag", 30, ({}, "no run of the downsampling job says how far it is")),
     "a type that nobody decided on": (
         {UNKNOWN: "1 " + "_x59 1 " * 6},
         "FlameplaneDownsampleUnknown",
