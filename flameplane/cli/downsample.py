@@ -40,8 +40,9 @@ def downsample(  # noqa: PLR0917 - one parameter per option
     service: Annotated[str, typer.Option(help="This service alone.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Merge, and push nothing.")] = False,
     parallel: Annotated[
-        int, typer.Option(min=1, max=8, help="Profiles in hand at once; the gateway lets 8 queries of a tenant in.")
-    ] = 4,
+        int,
+        typer.Option(min=1, max=8, help="Profiles in memory at once; the gateway lets 8 queries of a tenant in."),
+    ] = 2,
 ) -> None:
     """Merge each closed hour of the last 20 into one profile per service, type and version.
 

@@ -237,7 +237,7 @@ JOBS: Final = (
         "7 * * * *",
         late_seconds=1800,
         deadline_seconds=3000,
-        memory="512Mi",
+        memory="1Gi",
         image="downsample",
     ),
     Job("drift", ("drift", PROMETHEUS), "*/15 * * * *", 300, 600, "512Mi"),
