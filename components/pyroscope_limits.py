@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from components.pyroscope_sizing import team_rate_mb
 from components.text import as_yaml
-from schemas.allowed import ERASED_HOURS, LONGEST_KEPT_DAYS, PROFILE_LABELS
+from schemas.allowed import ERASED_HOURS, LONGEST_KEPT_DAYS, PROFILE_LABELS, RETENTION_DAYS
 from schemas.catalog import Catalog
 from schemas.settings.backend import Backend
 from schemas.team import Team
@@ -73,6 +73,8 @@ def _longterm(team: Team) -> dict[str, Any]:
 
 def _kept(team: Team, days: int) -> dict[str, str]:
     """What is past its time is not read any more either, though it is not deleted yet. What is being erased is: by
-    whoever proves that it is gone."""
+    whoever proves that it is gone, as far back as anything may have been kept before."""
+    if team.spec.erase:
+        return {"retention_period": f"{ERASED_HOURS}h", "max_query_lookback": f"{(RETENTION_DAYS[1] + 1) * 24}h"}
     hours = min(days, LONGEST_KEPT_DAYS) * 24
-    return {"retention_period": f"{ERASED_HOURS if team.spec.erase else hours}h", "max_query_lookback": f"{hours}h"}
+    return {"retention_period": f"{hours}h", "max_query_lookback": f"{hours}h"}

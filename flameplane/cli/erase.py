@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from schemas.catalog import Catalog
     from schemas.team import Team
 
-FINDINGS, FAILURE = 1, 3
+FINDINGS, USAGE, FAILURE = 1, 2, 3
 app = typer.Typer(no_args_is_help=True, help="Erase the profiles of a team, or of a service, and prove it.")
 TeamOption = Annotated[str, typer.Option("--team", help="The team.")]
 ServiceOption = Annotated[str, typer.Option("--service", help="One service of it; default: the whole team.")]
@@ -33,23 +33,30 @@ def plan(team: TeamOption, service: ServiceOption = "") -> None:
 
 
 @app.command()
-def prove(
+def prove(  # noqa: PLR0917 - one parameter per option
     team: TeamOption,
     gateway: Annotated[str, typer.Option(help="URL of the gateway.")],
     gateway_token: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="File with a token that reads it.")],
     service: ServiceOption = "",
+    gone: Annotated[
+        bool, typer.Option("--gone", help="The service is declared no more, and nothing of it is seen: not a typo.")
+    ] = False,
     longterm_suffix: Annotated[str, typer.Option(help="What the hourly tenant has beside its team's name.")] = (
         "-longterm"
     ),
 ) -> None:
-    """Ask both tiers for everything that is left. Exit codes: 0 nothing is, 1 something is, 3 it could not be asked.
+    """Ask both tiers for everything that is left.
+
+    Exit codes: 0 nothing is; 1 something is; 2 wrong use, or a service that is neither declared nor
+    seen; 3 it could not be asked.
 
     Whoever runs the platform may ask (a token of a person in a platform group), while the team is still declared.
     """
     from flameplane.backend import BackendError, Gateway  # noqa: PLC0415
     from flameplane.erase.prove import prove as left_of  # noqa: PLC0415
-    from schemas.allowed import RETENTION_DAYS  # noqa: PLC0415
 
+    catalog = _catalog()
+    declared = next((one for one in catalog.teams if one.name == team), None)
     tenants, now = (team, f"{team}{longterm_suffix}"), int(time.time() * 1000)
     what = f"{service} of {team}" if service else team
     try:
@@ -60,14 +67,31 @@ def prove(
     for left in found:
         edges = dict.fromkeys(_day(datetime.fromtimestamp(ms / 1000, UTC)) for ms in (left.oldest, left.newest))
         typer.echo(f"{left.tenant}: {left.service}: {' to '.join(edges)}")
-    looked = f"{' and '.join(tenants)}, {RETENTION_DAYS[1] + 1} days back"
+    looked = " and ".join(f"{tenant} ({days} days back)" for tenant, days in zip(tenants, _seen(declared), strict=True))
     if found:
         typer.echo(f"{what}: something is left in {len({one.tenant for one in found})} of {looked}", err=True)
         raise typer.Exit(FINDINGS)
+    if service and not gone and service not in {one.name for one in catalog.of_team(team)}:
+        typer.echo(
+            f"{what} is neither declared nor seen in {looked}, so this may be a typo, which proves nothing; --gone "
+            "says that it is not",
+            err=True,
+        )
+        raise typer.Exit(USAGE)
     typer.echo(f"{what}: nothing is left in {looked} ({_time(now)})")
     typer.echo(
         "The objects go by compaction jobs, a quarter of an hour later at the earliest: docs/retention.md.", err=True
     )
+
+
+def _seen(team: "Team | None") -> tuple[int, int]:
+    """How many days back the backend lets either tier be asked, as declared (components/pyroscope_limits.py)."""
+    from schemas.allowed import LONGEST_KEPT_DAYS, RETENTION_DAYS  # noqa: PLC0415
+
+    if team is None or team.spec.erase:
+        return RETENTION_DAYS[1] + 1, RETENTION_DAYS[1] + 1
+    kept = team.spec.retention
+    return min(kept.fine_days, LONGEST_KEPT_DAYS), min(kept.downsampled_days, LONGEST_KEPT_DAYS)
 
 
 def _whole(team: "Team", now: datetime) -> tuple[str, ...]:

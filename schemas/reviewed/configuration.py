@@ -207,9 +207,11 @@ def overrides_file(settings: Settings, catalog: Catalog) -> dict[str, Any]:
 
 
 def _kept(days: int, erased: bool | None) -> dict[str, Any]:
-    """The last days of 90 are for being deleted. What is erased is gone by then, and still looked for."""
+    """The last days of 90 are for being deleted. What is erased is gone by then, and looked for in all 91."""
+    if erased:
+        return {"retention_period": "1h", "max_query_lookback": _for(24 * 91)}
     hours = 24 * min(days, LONGEST_KEPT_DAYS)
-    return {"retention_period": "1h" if erased else _for(hours), "max_query_lookback": _for(hours)}
+    return {"retention_period": _for(hours), "max_query_lookback": _for(hours)}
 
 
 def _for(hours: int) -> Any:

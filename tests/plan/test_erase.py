@@ -45,7 +45,7 @@ def test_nothing_left_is_proved(store: Store, tmp_path: Path) -> None:
     store.add("catalog", {**PAYMENTS, "team": "catalog"}, int(time.time() * 1000), {("f",): 1})
     code, said, _ = prove(store, tmp_path)
     assert code == 0
-    assert said.startswith("payments: nothing is left in payments and payments-longterm, 91 days back")
+    assert said.startswith("payments: nothing is left in payments (30 days back) and payments-longterm (85 days back)")
     assert store.calls.count("Series") == 2 * 91
 
 
@@ -61,7 +61,16 @@ def test_whatever_is_left_is_found(store: Store, tmp_path: Path, tenant: str, ag
 def test_one_service_of_several(store: Store, tmp_path: Path) -> None:
     store.add("payments", PAYMENTS, int(time.time() * 1000), {("f",): 1})
     assert prove(store, tmp_path, "--service=checkout")[0] == 1
-    assert prove(store, tmp_path, "--service=ledger")[0] == 0
+    assert prove(store, tmp_path, "--service=ledger", "--gone")[0] == 0
+
+
+def test_a_service_that_nobody_has_heard_of_is_not_proved_gone(store: Store, tmp_path: Path) -> None:
+    store.add("payments", {**PAYMENTS, "service_name": "old"}, int(time.time() * 1000), {("f",): 1})
+    code, said, errors = prove(store, tmp_path, "--service=chekout")
+    assert (code, said) == (2, "")
+    assert "chekout of payments is neither declared nor seen" in errors
+    assert prove(store, tmp_path, "--service=checkout")[0] == 0, "declared"
+    assert prove(store, tmp_path, "--service=old")[0] == 1, "seen"
 
 
 def test_what_cannot_be_asked_is_not_proved(store: Store, tmp_path: Path) -> None:
@@ -107,8 +116,17 @@ def erased(root: Path) -> Catalog:
     return Catalog(catalog.organisation, teams, catalog.services)
 
 
+def test_what_is_erased_is_proved_for_all_days(
+    erased: Catalog, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flameplane.cli.erase._catalog", lambda: erased)
+    code, said, _ = prove(store, tmp_path)
+    assert code == 0
+    assert "in payments (91 days back) and payments-longterm (91 days back)" in said
+
+
 def test_a_declared_erasure(erased: Catalog, root: Path) -> None:
-    """Both tenants keep an hour and are still looked into as far back as before; nobody of the team reads them."""
+    """Both tenants keep an hour and are looked into as far back as can be; nobody of the team reads them."""
     settings = load_settings(root, "prod").settings
     assert settings
     tenants = yaml.safe_load(overrides(erased, settings.backend))["overrides"]
@@ -116,7 +134,8 @@ def test_a_declared_erasure(erased: Catalog, root: Path) -> None:
         "payments": "1h",
         "payments-longterm": "1h",
     }
-    assert tenants["payments-longterm"]["max_query_lookback"] == "2040h"
+    assert {tenants[name]["max_query_lookback"] for name in ("payments", "payments-longterm")} == {"2184h"}
+    assert tenants["catalog-longterm"]["max_query_lookback"] == "1440h"
     assert tenants["catalog"]["retention_period"] != "1h"
     gateway = yaml.safe_load(gateway_config(settings, erased, backend_urls(settings.backend)))
     readers = {tenant["tenant"]: tenant["readers"] for tenant in gateway["tenants"]}
