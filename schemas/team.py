@@ -1,24 +1,33 @@
 """_team.yaml (a team: its people, tenant and defaults) and _org.yaml (the organisation: defaults and limits)."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from schemas.allowed import RETENTION_DAYS, SAMPLE_RATE_HZ
+from schemas.allowed import LONGEST_KEPT_DAYS, RETENTION_DAYS, SAMPLE_RATE_HZ
 from schemas.base import UNIQUE, ApiVersion, Conflict, Model, Name, Namespace, Positive, Slack, refuse
 from schemas.forms import CodeOwner, Group, Host
 from schemas.service import Budget, Gate, Labels, Minutes, ProfileType, Profiling, TopN
 
 Days = Annotated[int, Field(ge=RETENTION_DAYS[0], le=RETENTION_DAYS[1])]
+_KEPT: Final = (
+    f"Read for at most {LONGEST_KEPT_DAYS} days: the rest up to {RETENTION_DAYS[1]} is the time that deletion takes."
+)
 
 
 class Retention(Model):
     """How long profiles are kept. Per team, since Pyroscope keeps it per tenant."""
 
-    fine_days: Days = Field(default=30, description="Days at full resolution.", examples=[30])
+    fine_days: Days = Field(
+        default=30,
+        description=f"Days at full resolution. {_KEPT}",
+        examples=[30],
+    )
     downsampled_days: Days = Field(
-        default=90, description="Days as hourly profiles, at least `fineDays`.", examples=[90]
+        default=90,
+        description=f"Days as hourly profiles, at least `fineDays`. {_KEPT}",
+        examples=[90],
     )
 
     @model_validator(mode="after")

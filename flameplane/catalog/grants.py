@@ -17,6 +17,7 @@ from flameplane.catalog.strict import read
 from flameplane.catalog.suggest import closest
 from flameplane.catalog.tree import Node
 from flameplane.findings import Finding, Location, in_order
+from schemas.allowed import LONGEST_KEPT_DAYS
 from schemas.base import NAME
 from schemas.catalog import Catalog
 from schemas.grant import FOLDER, Grant, written
@@ -153,6 +154,7 @@ class _Judge:
         """The window begins where something was kept when it was asked for."""
         if not (knows("metadata", "granted") and knows("spec", "window", "from")):
             return
+        days = min(days, LONGEST_KEPT_DAYS)  # the rest is the time that deletion takes
         (start, _), first = grant.window, grant.granted - timedelta(days)
         if start < first:
             message = (

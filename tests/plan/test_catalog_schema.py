@@ -35,7 +35,7 @@ PROJECT = HERE.parents[1]
 # after the first release it needs a v2, not a new digest.
 DIGESTS = {
     "service": "28bd2ab826eb4e5a93e52975135266b4deea2396d41d4eb609fdc0e592f66751",
-    "team": "5bd5fa13a2c9ef929f3cb2b569a5816712d2ebfe174fb0c8ae6a7314ae203251",
+    "team": "b2bd9442084381ce0ff87f2f4221742695be4b7edd17a6719e146685e8a6c83d",
     "grant": "eb5ccd149d10ab158c03cde09f332720b4331425109b163e6f2533b235065565",
     "organisation": "fbe4d3cfb76dcd1a9e2c4a47196ef6ffdccaee30e093144d5c2cfe0678f1cf0d",
 }

@@ -138,6 +138,7 @@ def test_a_wrong_flag_is_told_with_what_is_valid(flag: str, value: str, words: s
     [
         ({"to": "3h"}, ["EXP095"]),
         ({"from_": "120d", "to": "119d"}, ["EXP095"]),
+        ({"from_": "88d", "to": "87d"}, ["EXP095"]),  # of 90 days declared, the last five are for deletion
         ({"expires": "8d"}, ["EXP096"]),
         ({"purpose": "debugging", "requester": "joe@example.com", "approver": "@joe"}, ["EXP091", "EXP093"]),
         ({"requester": "jane, joe"}, ["EXP025"]),
