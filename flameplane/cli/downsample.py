@@ -58,9 +58,12 @@ def downsample(  # noqa: PLR0917 - one parameter per option
 
     now = int(time.time() * 1000)
     door = Gateway(gateway, gateway_token, parallel)
-    names = _teams(_catalog(catalog), team, service)
+    declared = _catalog(catalog)
+    names = _teams(declared, team, service)
     teams = [Tiers(door, name, f"{name}{longterm_suffix}", service) for name in names]
-    job = Job(_hours(hour, now), now, parallel, dry_run, lambda text: typer.echo(text, err=True))
+    hours = _hours(hour, now)
+    _refuse_unseen(declared, names, hours, now)
+    job = Job(hours, now, parallel, dry_run, lambda text: typer.echo(text, err=True))
     results = run(job, teams)
     typer.echo(summary(job, results))
     written = True
@@ -123,6 +126,18 @@ def _hours(text: str, now: int) -> "Sequence[Hour]":
         when = instant(hour.end + SETTLES)
         raise typer.BadParameter(f"{text} is not closed: profiles of it are taken until {when}", param_hint="--hour")
     return [hour]
+
+
+def _refuse_unseen(catalog: "Catalog", names: "Sequence[str]", hours: "Sequence[Hour]", now: int) -> None:
+    """The fine tier answers with nothing for what is past its time, which must not look as if all were merged."""
+    from schemas.allowed import LONGEST_KEPT_DAYS  # noqa: PLC0415
+
+    kept = {one.name: min(one.spec.retention.fine_days, LONGEST_KEPT_DAYS) for one in catalog.teams}
+    blind = [f"{name} ({kept[name]} days)" for name in names if hours[0].start < now - kept[name] * 24 * 3_600_000]
+    if blind:
+        words = f"{hours[0]} is older than fine profiles are kept of {', '.join(blind)}: what is missing cannot be seen"
+        typer.echo(words, err=True)
+        raise typer.Exit(FINDINGS)
 
 
 def _write(url: str, results: "Sequence[TeamRun]") -> bool:

@@ -212,6 +212,14 @@ def test_by_hand_too_late_is_refused(store: Store) -> None:
     assert LONG not in store.tenants
 
 
+def test_by_hand_what_cannot_be_seen_is_not_called_merged(store: Store) -> None:
+    done = run(store, f"--hour={instant(last_hour() - 31 * 24 * HOUR)}", "--team=payments")
+    assert done.exit_code == 1
+    assert "is older than fine profiles are kept of payments (30 days)" in done.stderr
+    assert store.calls == []
+    assert run(store, f"--hour={instant(last_hour() - 29 * 24 * HOUR)}", "--team=payments").exit_code == 0
+
+
 def test_an_open_hour_waits(store: Store) -> None:
     """A profile may come in up to an hour late; what was merged before would lack it for good."""
     store.add(FINE, CHECKOUT, last_hour() + HOUR + 5, STACKS)
