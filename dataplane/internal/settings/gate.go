@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,7 +52,8 @@ func (g *Gate) Of(repository string) []GatedService {
 	return slices.DeleteFunc(slices.Clone(g.Services), func(s GatedService) bool { return s.Repository != repository })
 }
 
-// ReadGrants reads every grant of a folder; the folder may be missing, which is no grant at all.
+// ReadGrants reads every grant of a folder; the folder may be missing, which is no grant at all. One that cannot be read
+// is told in the error, and is none: the others are good all the same.
 func ReadGrants(folder string) (map[string]Grant, error) {
 	found := map[string]Grant{}
 	entries, err := os.ReadDir(folder)
@@ -61,15 +63,17 @@ func ReadGrants(folder string) (map[string]Grant, error) {
 	if err != nil {
 		return nil, err
 	}
+	var bad []error
 	for _, entry := range entries {
 		if filepath.Ext(entry.Name()) != ".yaml" {
 			continue
 		}
 		grant, err := readGrant(filepath.Join(folder, entry.Name()))
 		if err != nil {
-			return nil, err
+			bad = append(bad, err)
+			continue
 		}
 		found[grant.Name()] = grant
 	}
-	return found, nil
+	return found, errors.Join(bad...)
 }

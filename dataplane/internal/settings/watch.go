@@ -17,6 +17,8 @@ type State struct {
 	Gateway *Gateway
 	Gate    *Gate
 	Grants  map[string]Grant
+
+	Bad error // grants that cannot be read, which are none
 }
 
 // Folders name where the parts of a State are mounted.
@@ -47,14 +49,14 @@ func (f Folders) Read() (*State, error) {
 		}
 	}
 	grants, err := ReadGrants(f.Grants)
-	if err != nil {
+	if grants == nil {
 		return nil, err
 	}
-	return &State{Gateway: gateway, Gate: gate, Grants: grants}, nil
+	return &State{Gateway: gateway, Gate: gate, Grants: grants, Bad: err}, nil
 }
 
-// Watched is a State that follows its files. What cannot be read is told and the last good state stays: one bad grant
-// must not close the door for everybody.
+// Watched is a State that follows its files. What cannot be read is told and the last good state stays; of grants only
+// the bad one is left out: it must close the door to nobody else, and keep no reader in who was taken off.
 type Watched struct {
 	folders Folders
 	state   atomic.Pointer[State]
@@ -71,6 +73,9 @@ func Watch(folders Folders, told func(error)) (*Watched, error) {
 	}
 	watched := &Watched{folders: folders, told: told, seen: seen}
 	watched.state.Store(state)
+	if state.Bad != nil {
+		told(state.Bad)
+	}
 	return watched, nil
 }
 
@@ -101,6 +106,7 @@ func (w *Watched) Look() {
 	state, err := w.folders.Read()
 	if err == nil {
 		w.state.Store(state)
+		err = state.Bad
 	}
 	w.told(err)
 }
