@@ -251,6 +251,48 @@ func exported(at time.Time) *collector.ExportProfilesServiceRequest {
 	}
 }
 
+func TestOTLPIsBoundedWhileItIsRead(t *testing.T) {
+	limits := DefaultLimits()
+	dictionary := func(depth int) *otlp.ProfilesDictionary {
+		return &otlp.ProfilesDictionary{
+			StringTable: []string{"", "cpu", "nanoseconds"}, MappingTable: []*otlp.Mapping{{}},
+			LocationTable: []*otlp.Location{{}}, StackTable: []*otlp.Stack{{LocationIndices: make([]int32, depth)}},
+		}
+	}
+	one := func(samples int) *otlp.Profile {
+		made := &otlp.Profile{SampleType: &otlp.ValueType{TypeStrindex: 1, UnitStrindex: 2}}
+		for range samples {
+			made.Samples = append(made.Samples, &otlp.Sample{Values: []int64{1}})
+		}
+		return made
+	}
+	left := mostOTLP
+	found, err := fromOTLP(one(2000), dictionary(20_000), &limits, &left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples := found[""].profile.Sample
+	same(t, len(samples[0].Location), limits.MaxProfileDepth)
+	if &samples[0].Location[0] != &samples[1999].Location[0] {
+		t.Error("each sample has a copy of its stack")
+	}
+	if _, err := fromOTLP(one(limits.MaxProfileSamples+1), dictionary(1), &limits, &left); err == nil || !strings.Contains(err.Error(), "more than 16000 samples") {
+		t.Errorf("got %v", err)
+	}
+	var many []*otlp.Profile // each small, with the same deep stack
+	for range 2000 {
+		many = append(many, one(1))
+	}
+	w := newWorld(t)
+	_, err = w.store.converted(&collector.ExportProfilesServiceRequest{
+		Dictionary:       dictionary(20_000),
+		ResourceProfiles: []*otlp.ResourceProfiles{{ScopeProfiles: []*otlp.ScopeProfiles{{Profiles: many}}}},
+	}, &limits)
+	if err == nil || !strings.Contains(err.Error(), "frames of stacks") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestOTLP(t *testing.T) {
 	w := newWorld(t)
 	message := exported(w.now())

@@ -48,10 +48,11 @@ func (p place) nanos() int64 { return int64(binary.BigEndian.Uint64(p[:8])) }
 
 // record is one profile of one set of labels, with a series for each type of its samples.
 type record struct {
-	nanos  int64
-	id     uuid.UUID
-	series []column
-	body   []byte
+	nanos    int64
+	id       uuid.UUID
+	series   []column
+	body     []byte
+	unpacked int // bytes of the body before it was compressed
 }
 
 // column of a profile's values.

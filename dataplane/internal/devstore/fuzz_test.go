@@ -100,7 +100,7 @@ func FuzzOTLP(f *testing.F) {
 		if proto.Unmarshal(text, message) != nil {
 			return
 		}
-		all, err := store.converted(message)
+		all, err := store.converted(message, store.limits.of("t"))
 		if err != nil {
 			return
 		}

@@ -41,7 +41,7 @@ func (s *Store) postOTLP(w http.ResponseWriter, r *http.Request) (int, error) {
 	if err != nil {
 		return http.StatusBadRequest, invalid("the body is no request of OTLP profiles: %v", err)
 	}
-	all, err := s.converted(message)
+	all, err := s.converted(message, s.limits.of(tenantOf(r.Context())))
 	if err != nil {
 		return http.StatusInternalServerError, err // as Pyroscope
 	}
@@ -75,7 +75,7 @@ func (s *Store) unpacked(r *http.Request) ([]byte, error) {
 func (s *Store) exportOTLP(
 	ctx context.Context, request *connect.Request[collector.ExportProfilesServiceRequest],
 ) (*connect.Response[collector.ExportProfilesServiceResponse], error) {
-	all, err := s.converted(request.Msg)
+	all, err := s.converted(request.Msg, s.limits.of(tenantOf(ctx)))
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (s *Store) exportOTLP(
 	return connect.NewResponse(&collector.ExportProfilesServiceResponse{}), nil
 }
 
-func (s *Store) converted(message *collector.ExportProfilesServiceRequest) ([]pushed, error) {
+func (s *Store) converted(message *collector.ExportProfilesServiceRequest, limits *Limits) ([]pushed, error) {
 	if message.Dictionary == nil {
 		return nil, invalid("missing profile metadata dictionary")
 	}
@@ -93,11 +93,12 @@ func (s *Store) converted(message *collector.ExportProfilesServiceRequest) ([]pu
 		return nil, invalid("missing resource profiles")
 	}
 	var all []pushed
+	left := mostOTLP
 	for _, resource := range message.ResourceProfiles {
 		attributes := resource.GetResource().GetAttributes()
 		for _, scope := range resource.GetScopeProfiles() {
 			for _, one := range scope.GetProfiles() {
-				found, err := fromOTLP(one, message.Dictionary)
+				found, err := fromOTLP(one, message.Dictionary, limits, &left)
 				if err != nil {
 					s.metrics.discarded.WithLabelValues("malformed").Inc()
 					return nil, invalid("failed to convert otel profile: %v", err)

@@ -18,8 +18,9 @@ type converted struct {
 }
 
 // fromOTLP makes a pprof of each service that has samples in a profile; most have one, which stands with the resource,
-// named "" here (`pkg/ingester/otlp/convert.go`).
-func fromOTLP(one *otlp.Profile, dictionary *otlp.ProfilesDictionary) (map[string]*converted, error) {
+// named "" here (`pkg/ingester/otlp/convert.go`). A few bytes of a sample refer to a stack of any size, so what may be
+// made of a request is bounded while it is made.
+func fromOTLP(one *otlp.Profile, dictionary *otlp.ProfilesDictionary, limits *Limits, left *int) (map[string]*converted, error) {
 	services := map[string]*otlpReader{}
 	for _, sample := range one.GetSamples() {
 		labels, err := (&otlpReader{from: dictionary}).labels(sample)
@@ -33,10 +34,13 @@ func fromOTLP(one *otlp.Profile, dictionary *otlp.ProfilesDictionary) (map[strin
 		}
 		reader := services[service]
 		if reader == nil {
-			if reader, err = newOTLPReader(one, dictionary); err != nil {
+			if reader, err = newOTLPReader(one, dictionary, limits, left); err != nil {
 				return nil, err
 			}
 			services[service] = reader
+		}
+		if most := limits.MaxProfileSamples; most > 0 && len(reader.made.Sample) == most {
+			return nil, fmt.Errorf("a service has more than %d samples (max_profile_stacktrace_samples)", most)
 		}
 		if err := reader.add(sample, labels); err != nil {
 			return nil, err
@@ -59,6 +63,9 @@ type otlpReader struct {
 	name      string
 	times     int64 // what a value is multiplied by
 	summed    bool  // several values of a sample are one
+	depth     int   // of a stack, 0 is any
+	left      *int  // frames and locations that the request may still make
+	stacks    map[int32][]*profile.Location
 	mappings  map[int32]*profile.Mapping
 	locations map[int32]*profile.Location
 	functions map[int32]*profile.Function
@@ -71,9 +78,20 @@ func at[T any](table []T, index int32, what string) (one T, err error) {
 	return table[index], nil
 }
 
-func newOTLPReader(one *otlp.Profile, from *otlp.ProfilesDictionary) (*otlpReader, error) {
+// mostOTLP is what one request may make: tens of times what the eBPF profiler of a large node sends.
+const mostOTLP = 1 << 20
+
+func (r *otlpReader) spend(count int) error {
+	if *r.left -= count; *r.left < 0 {
+		return fmt.Errorf("the request has more than %d frames of stacks", mostOTLP)
+	}
+	return nil
+}
+
+func newOTLPReader(one *otlp.Profile, from *otlp.ProfilesDictionary, limits *Limits, left *int) (*otlpReader, error) {
 	r := &otlpReader{
-		from: from, times: 1, mappings: map[int32]*profile.Mapping{},
+		from: from, times: 1, depth: limits.MaxProfileDepth, left: left,
+		stacks: map[int32][]*profile.Location{}, mappings: map[int32]*profile.Mapping{},
 		locations: map[int32]*profile.Location{}, functions: map[int32]*profile.Function{},
 		made: &profile.Profile{TimeNanos: int64(one.TimeUnixNano), DurationNanos: int64(one.DurationNano), Period: one.Period},
 	}
@@ -131,19 +149,40 @@ func (r *otlpReader) add(sample *otlp.Sample, labels map[string][]string) error 
 		return fmt.Errorf("a sample has %d values and one type", len(values))
 	}
 	made := &profile.Sample{Value: []int64{values[0] * r.times}, Label: labels}
-	stack, err := at(r.from.StackTable, sample.StackIndex, "stack")
-	if err != nil {
+	var err error
+	if made.Location, err = r.stack(sample.StackIndex); err != nil {
 		return err
-	}
-	for _, index := range stack.GetLocationIndices() {
-		location, err := r.location(index)
-		if err != nil {
-			return err
-		}
-		made.Location = append(made.Location, location)
 	}
 	r.made.Sample = append(r.made.Sample, made)
 	return nil
+}
+
+// stack is made once, and shared by all samples that refer to it.
+func (r *otlpReader) stack(index int32) ([]*profile.Location, error) {
+	if made, ok := r.stacks[index]; ok {
+		return made, nil
+	}
+	one, err := at(r.from.StackTable, index, "stack")
+	if err != nil {
+		return nil, err
+	}
+	indices := one.GetLocationIndices()
+	if r.depth > 0 && len(indices) > r.depth {
+		indices = indices[len(indices)-r.depth:] // the leaf is first, and goes, as in check
+	}
+	if err := r.spend(len(indices)); err != nil {
+		return nil, err
+	}
+	var made []*profile.Location
+	for _, index := range indices {
+		location, err := r.location(index)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, location)
+	}
+	r.stacks[index] = made
+	return made, nil
 }
 
 // labels are a sample's attributes, and the span it was taken in.
@@ -183,6 +222,9 @@ func (r *otlpReader) location(index int32) (*profile.Location, error) {
 	}
 	mapping, err := r.mapping(one.GetMappingIndex())
 	if err != nil {
+		return nil, err
+	}
+	if err := r.spend(1 + len(one.GetLines())); err != nil {
 		return nil, err
 	}
 	made := &profile.Location{ID: uint64(len(r.made.Location) + 1), Mapping: mapping, Address: one.GetAddress()}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +40,9 @@ func (s *Store) windowed(ctx context.Context, start, end int64) (*selection, err
 	}
 	if start > end {
 		return nil, invalid("query start time is after end time")
+	}
+	if most := int64(math.MaxInt64 / 1_000_000); end > most || start < -most {
+		return nil, invalid("the query time range is beyond what can be counted in nanoseconds (milliseconds, at most %d)", most)
 	}
 	if lookback := time.Duration(limits.MaxQueryLookback); lookback > 0 {
 		first := s.options.Now().Add(-lookback).UnixMilli()

@@ -81,6 +81,15 @@ func withoutTypes(name string) string {
 	return kept.String() + name
 }
 
+const (
+	// mostSets of labels that one profile may be split into. Pyroscope knows no such limit, and has more machines; agents
+	// have one set per value of a label that the code sets.
+	mostSets = 1024
+	// mostSplit is what all parts may have before they are compressed: each repeats the functions that it refers to, and
+	// all are held until they are stored.
+	mostSplit = 64 << 20
+)
+
 // split makes a record of each set of labels. A sample's own labels become labels of its series, those of its span and
 // trace apart, which stay with the sample (`pkg/model/pprofsplit`).
 func split(limits *Limits, set labels.Labels, one *profile.Profile) ([]record, error) {
@@ -105,11 +114,15 @@ func split(limits *Limits, set labels.Labels, one *profile.Profile) ([]record, e
 		result := builder.Labels()
 		key := string(packLabels(result))
 		if groups[key] == nil {
+			if len(groups) == mostSets {
+				return nil, invalid("the profile has more than %d sets of labels; has a label of its samples a value for each request?", mostSets)
+			}
 			groups[key] = &group{labels: result}
 		}
 		groups[key].samples = append(groups[key].samples, sample)
 	}
 	var records []record
+	size := 0
 	for _, each := range groups {
 		if err := checkLabels(limits, each.labels); err != nil {
 			return nil, err
@@ -122,6 +135,9 @@ func split(limits *Limits, set labels.Labels, one *profile.Profile) ([]record, e
 		if made, err := recorded(each.labels, part); err != nil {
 			return nil, err
 		} else if made != nil {
+			if size += made.unpacked; size > mostSplit && len(groups) > 1 {
+				return nil, invalid("the profile has %d sets of labels, which come to more than %d bytes", len(groups), mostSplit)
+			}
 			records = append(records, *made)
 		}
 	}
@@ -192,6 +208,7 @@ func recorded(set labels.Labels, part *profile.Profile) (*record, error) {
 	if err := whole.WriteUncompressed(&raw); err != nil {
 		return nil, err
 	}
+	made.unpacked = raw.Len()
 	made.body = packer.EncodeAll(raw.Bytes(), nil)
 	return made, nil
 }
