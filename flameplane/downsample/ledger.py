@@ -124,8 +124,8 @@ def _compare(found: Ledger, profile_type: str, merge: Merge, fine: Totals, long:
             found.differing.append(_differs(_service(labels), profile_type, start, value, merged))
     whole, stored = _by_service(fine), _by_service(long)
     gone = {(_service(labels), start) for labels, start in long.keys() - fine.keys()}
-    for (service, start), labels in missing.items():
-        hour, left = whole[service, start], sum(labels.values())
+    for (service, start), sets in missing.items():
+        hour, left = whole[service, start], sum(sets.values())
         there = stored.get((service, start), 0.0)
         if merge == "sum" and there + left > hour * (1 + _ROUNDING):
             found.differing.append(
@@ -134,10 +134,10 @@ def _compare(found: Ledger, profile_type: str, merge: Merge, fine: Totals, long:
         elif merge == "last" and (service, start) in gone:
             found.differing.append(
                 f"{service} {profile_type} {Hour(start)}: the hourly profiles have a label set that the fine ones have "
-                f"not, and lack {len(labels)}; not pushed"
+                f"not, and lack {len(sets)}; not pushed"
             )
         else:
-            found.items.append(Item(service, profile_type, merge, Hour(start), labels))
+            found.items.append(Item(service, profile_type, merge, Hour(start), sets))
 
 
 def _service(labels: Labels) -> str:
