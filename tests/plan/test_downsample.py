@@ -189,7 +189,10 @@ def test_by_hand_for_one_hour(store: Store) -> None:
         (["--hour=yesterday"], "yesterday is no hour; valid: 2026-11-27T13:00Z"),
         (["--hour=2026-11-27T13:30Z"], "not the start of an hour; valid: 2026-11-27T13:00Z"),
         (["--hour=2026-11-27T13:00"], "says no time zone"),
-        ([f"--hour={instant(last_hour() + HOUR)}"], "is not closed: profiles of it are taken until"),
+        (
+            [f"--hour={instant(last_hour() + 4 * HOUR)}"],
+            "is not closed: profiles of it are taken until",
+        ),
         (["--team=nobody"], "there is no team nobody; valid: catalog"),
         (["--service=nothing"], "there is no service nothing"),
         (["--team=catalog", "--service=checkout"], "checkout is of team payments"),
