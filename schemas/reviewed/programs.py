@@ -12,7 +12,6 @@ from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, AGENT_UID, BACKEN
 from schemas.reviewed.pods import AGENT_POD_FIELDS, AGENT_SECCOMP
 from schemas.reviewed.program_forms import (
     ELSEWHERE,
-    GOMEMLIMIT,
     HOST,
     RESTRICTED,
     RUNTIME_DEFAULT,
@@ -117,7 +116,7 @@ def _gateway(settings: Settings) -> Workload:
         environment={
             "POD_NAME": from_field("metadata.name"),
             "POD_NAMESPACE": from_field("metadata.namespace"),
-            "GOMEMLIMIT": GOMEMLIMIT,
+            "GOMEMLIMIT": "460MiB",
         },
         ports={"http": 4040, "metrics": 4041},
         mounts={
