@@ -30,7 +30,6 @@ type question struct {
 func standing(v *visit, push bool) error {
 	q := question{who: v.who, state: v.state, call: &Call{Kind: Own}}
 	if push {
-		q.call.Kind = Push
 		_, err := writer(q)
 		return err
 	}

@@ -68,12 +68,10 @@ func unary[Request, Response any](d *Door, procedure, operation string, send met
 		if err == nil {
 			return response, nil
 		}
-		answer := new(connect.Error)
-		if errors.As(err, &answer) && !connect.IsWireError(answer) && answer.Code() == connect.CodeUnavailable {
+		if connect.CodeOf(err) == connect.CodeUnavailable && !connect.IsWireError(err) {
 			err = refuse(unavailable, "backend", "the backend cannot be reached") // its address is nobody's matter
-			answer = nil
 		}
-		if answer != nil && errors.As(err, &answer) { // the backend's: its words, and nothing else of it
+		if answer := new(connect.Error); errors.As(err, &answer) { // the backend's: its words, and nothing else of it
 			visiting(ctx).record.Code, visiting(ctx).record.Reason = answer.Code().String(), cut(answer.Message(), longestPath)
 			return nil, connect.NewError(answer.Code(), errors.New(answer.Message()))
 		}
