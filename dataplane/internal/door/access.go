@@ -62,6 +62,10 @@ func decide(q question) (Decision, error) {
 	case q.who.Kind == caller.Person:
 		return person(q)
 	case q.who.Kind == caller.Job:
+		if q.call.Kind == Export {
+			// Whoever pushes a branch can have a job of it run: what a job holds, its log and its artefacts may hold.
+			return Decision{}, refuse(forbidden, "gate-scope", "a CI job reads flame graphs; whole profiles are for people with a grant")
+		}
 		return gated(q, q.state.Gate.Of(q.who.Repository), "job-of-repository")
 	}
 	account, ok := q.state.Gateway.Account(q.who.Account)

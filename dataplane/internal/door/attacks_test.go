@@ -302,6 +302,8 @@ var attacks = []attack{
 	{"a job reads another type", job("checkout", "checkout", "memory:alloc_space:bytes:space:bytes", 10), "gate-scope"},
 	{"a job reads yesterday", job("checkout", "checkout", cpu, 1440), "gate-scope"},
 	{"a job of another repository", job("search", "checkout", cpu, 10), "gate-scope"},
+	{"a job takes the whole profile of its service", jobAsking("SelectMergeProfile", "", "checkout", "checkout", cpu, 10), "gate-scope"},
+	{"a job hides an export in a body", jobAsking("SelectMergeStacktraces", `,"format":4`, "checkout", "checkout", cpu, 10), "gate-scope"},
 	{"a job's token for people", func(w *world) (int, string) {
 		return w.post(w.ci.token(w.t, map[string]any{"aud": "flameplane", "repository": "acme/checkout"}), names, query(""))
 	}, "token"},
@@ -323,12 +325,16 @@ func pushing(body string) func(w *world) (int, string) {
 }
 
 func job(repository, service, kind string, minutes int) func(w *world) (int, string) {
+	return jobAsking("SelectMergeStacktraces", "", repository, service, kind, minutes)
+}
+
+func jobAsking(call, more, repository, service, kind string, minutes int) func(w *world) (int, string) {
 	return func(w *world) (int, string) {
 		token := w.ci.token(w.t, map[string]any{"aud": "flameplane-gate", "repository": "acme/" + repository})
 		selector, _ := json.Marshal(`{service_name="` + service + `"}`)
-		body := fmt.Sprintf(`{"start":"%d","end":"%d","profile_typeID":%q,"label_selector":%s}`,
-			time.Now().Add(-time.Duration(minutes)*time.Minute).UnixMilli(), time.Now().UnixMilli(), kind, selector)
-		return w.post(token, "/querier.v1.QuerierService/SelectMergeProfile", body)
+		body := fmt.Sprintf(`{"start":"%d","end":"%d","profile_typeID":%q,"label_selector":%s%s}`,
+			time.Now().Add(-time.Duration(minutes)*time.Minute).UnixMilli(), time.Now().UnixMilli(), kind, selector, more)
+		return w.post(token, "/querier.v1.QuerierService/"+call, body)
 	}
 }
 
