@@ -103,8 +103,8 @@ PUBLIC_REGISTRIES: Final = (
 )
 
 # -- the cloud ---------------------------------------------------------------------------------------------------------
-# AWS services that may act by themselves, for our own account: EKS gives pods their roles, Budgets sends notices.
-CLOUD_SERVICES: Final = ("budgets.amazonaws.com", "pods.eks.amazonaws.com")
+# AWS services that may act by themselves, for our own account: EKS gives pods their roles, two send notices.
+CLOUD_SERVICES: Final = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "pods.eks.amazonaws.com")
 # All that pods may do in S3: Pyroscope with the profiles, the gateway with its audit records, which it cannot read.
 PROFILE_ACTIONS: Final = (
     "s3:AbortMultipartUpload",
@@ -165,6 +165,7 @@ CLOUD_KINDS: Final = (
     *("aws:eks/podIdentityAssociation:PodIdentityAssociation", "aws:ec2/vpcEndpoint:VpcEndpoint"),
     *("aws:budgets/budget:Budget", "aws:costexplorer/costAllocationTag:CostAllocationTag"),
     *("aws:sns/topic:Topic", "aws:sns/topicPolicy:TopicPolicy", "aws:sns/topicSubscription:TopicSubscription"),
+    *("aws:cloudwatch/logMetricFilter:LogMetricFilter", "aws:cloudwatch/metricAlarm:MetricAlarm"),
 )
 
 # -- tokens ------------------------------------------------------------------------------------------------------------

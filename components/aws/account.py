@@ -8,9 +8,11 @@ from pulumi_aws import Provider
 from components.aws import bucket_policies, key_policies, lifecycle
 from components.aws.bucket import PrivateBucket, PrivateBucketArgs
 from components.aws.budget import Spending, SpendingArgs
+from components.aws.cluster_audit import ClusterAudit, ClusterAuditArgs
 from components.aws.cost_tags import CostTags, CostTagsArgs
 from components.aws.endpoint import S3Endpoint, S3EndpointArgs
 from components.aws.key import EncryptionKey, EncryptionKeyArgs
+from components.aws.notices import Notices, NoticesArgs
 from components.aws.pod_identity import PodIdentity, PodIdentityArgs
 from components.aws.roles import PodRole, pod_roles
 from components.aws.site import AUDIT, NOTICES, PROFILES, STATE, site_of
@@ -28,11 +30,11 @@ class AccountArgs:
 
 
 class Account(Component):
-    """Buckets, keys, roles, the endpoint, the budget. Cluster and VPC exist already and are only referred to.
+    """Buckets, keys, roles, the endpoint, notices, the budget, the alarm on the cluster's audit log.
 
-    Buckets and keys are never deleted by Pulumi: they are protected, and kept when the stack goes (docs/aws.md says
-    what that leaves, and how to give it up). Output: ``ready``, what pods that use S3 wait for: they get their role
-    when they start, and only if it is associated by then.
+    Cluster and VPC exist already and are only referred to. Buckets and keys are never deleted by Pulumi: they are
+    protected, and kept when the stack goes (docs/aws.md says what that leaves, and how to give it up). Output:
+    ``ready``, what pods that use S3 wait for: they get their role when they start, if it is associated by then.
     """
 
     ready: list[pulumi.Resource]
@@ -61,8 +63,10 @@ class Account(Component):
         self._state()
         if cloud.vpc.s3_endpoint.kind != "existing":
             S3Endpoint("s3-endpoint", S3EndpointArgs(self._site), self._inside())
-        notices = self._key(NOTICES, key_policies.of_notices(self._site))
-        Spending("spending", SpendingArgs(self._site), self._inside(notices.alias))
+        key = self._key(NOTICES, key_policies.of_notices(self._site))
+        notices = Notices("notices", NoticesArgs(self._site), self._inside(key.alias))
+        Spending("spending", SpendingArgs(self._site), self._inside(notices.policy))
+        ClusterAudit("cluster-audit", ClusterAuditArgs(self._site), self._inside(notices.policy))
         if cloud.budget.payer_role_arn:
             CostTags("cost-tags", CostTagsArgs(self._site, cloud.budget.payer_role_arn), self._inside())
         self.register_outputs({"account": cloud.account_id, "region": cloud.region})

@@ -1,15 +1,12 @@
-"""A monthly ceiling, and who hears when the bill nears it."""
+"""A monthly ceiling, and a notice when the bill nears it."""
 
 from dataclasses import dataclass
 from typing import Final
 
 import pulumi
 from pulumi_aws.budgets import Budget
-from pulumi_aws.sns import Topic, TopicPolicy, TopicSubscription
 
-from components.aws import perimeter
-from components.aws.documents import document
-from components.aws.site import NOTICES, Site
+from components.aws.site import Site
 from components.base import Component
 
 THRESHOLDS: Final = (80.0, 100.0)  # per cent of the ceiling
@@ -17,31 +14,22 @@ THRESHOLDS: Final = (80.0, 100.0)  # per cent of the ceiling
 
 @dataclass(frozen=True)
 class SpendingArgs:
-    """The account; ceiling and addressees are its settings."""
+    """The account; the ceiling is one of its settings."""
 
     site: Site
 
 
 class Spending(Component):
-    """Budget of everything with the environment's tag, topic, subscriptions.
+    """Budget of everything with the environment's tag. Budgets tries the topic when a notice is made, so the topic's
+    policy has to stand before.
 
     Limits: AWS counts by tag only once the tag is activated in the payer account (`cost_tags.py`): until then the
-    budget sees nothing. Bills are some hours late. A subscriber confirms by a link in a mail, which no program can.
+    budget sees nothing. Bills are some hours late.
     """
 
     def __init__(self, name: str, args: SpendingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("cloud", "Spending", name, opts)
         site, budget = args.site, args.site.cloud.budget
-        topic = Topic(
-            NOTICES,
-            name=site.topic,
-            kms_master_key_id=site.alias(NOTICES),
-            tags=site.tags("budget"),
-            opts=self.options(),
-        )
-        allowed = TopicPolicy(NOTICES, arn=site.topic_arn, policy=topic_policy(site), opts=self.options([topic]))
-        for email in budget.emails:
-            TopicSubscription(email, topic=site.topic_arn, protocol="email", endpoint=email, opts=self.options([topic]))
         Budget(
             "monthly",
             name=f"flameplane-{site.environment}",
@@ -62,27 +50,6 @@ class Spending(Component):
                 for threshold in THRESHOLDS
             ],
             tags=site.tags("budget"),
-            # Budgets tries the topic when a notice is made, and refuses the budget if it may not publish.
-            opts=self.options([allowed]),
+            opts=self.options(),
         )
-        self.register_outputs({"topic": site.topic_arn})
-
-
-def topic_policy(site: Site) -> str:
-    """AWS Budgets of this account publishes; nobody does without TLS or from another organisation."""
-    account = site.cloud.account_id
-    return document(
-        {
-            "Sid": "AllowBudgets",
-            "Effect": "Allow",
-            "Principal": {"Service": "budgets.amazonaws.com"},
-            "Action": "sns:Publish",
-            "Resource": site.topic_arn,
-            "Condition": {
-                "StringEquals": {"aws:SourceAccount": account},
-                "ArnLike": {"aws:SourceArn": f"arn:aws:budgets::{account}:*"},
-            },
-        },
-        perimeter.foreign_organisation(site, "sns:Publish", site.topic_arn),
-        perimeter.plain_transport("sns:Publish", site.topic_arn),
-    )
+        self.register_outputs({})

@@ -10,6 +10,7 @@ from typing import Final
 
 from components.aws import perimeter
 from components.aws.documents import Condition, Statement, document
+from components.aws.notices import telling
 from components.aws.site import Site
 
 ADMINISTRATION: Final = (
@@ -61,22 +62,8 @@ def of_bucket(site: Site, purpose: str, reading: Sequence[str], writing: Sequenc
 
 
 def of_notices(site: Site) -> str:
-    """The key of the topic: AWS Budgets of this account puts encrypted messages into it."""
-    account = site.cloud.account_id
-    return document(
-        *_common(site),
-        {
-            "Sid": "AllowBudgets",
-            "Effect": "Allow",
-            "Principal": {"Service": "budgets.amazonaws.com"},
-            "Action": list(WRITING),
-            "Resource": "*",
-            "Condition": {
-                "StringEquals": {"aws:SourceAccount": account},
-                "ArnLike": {"aws:SourceArn": f"arn:aws:budgets::{account}:*"},
-            },
-        },
-    )
+    """The key of the topic: the services that tell put encrypted messages into it."""
+    return document(*_common(site), *telling(site, list(WRITING), "*"))
 
 
 def _common(site: Site) -> list[Statement]:

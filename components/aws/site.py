@@ -60,13 +60,18 @@ class Site:
 
     @property
     def topic(self) -> str:
-        """Name of the topic that the budget's notices go to."""
+        """Name of the topic of notices."""
         return f"flameplane-{NOTICES}-{self.environment}"
 
     @property
     def topic_arn(self) -> str:
         """ARN of that topic."""
         return f"arn:aws:sns:{self.cloud.region}:{self.cloud.account_id}:{self.topic}"
+
+    @property
+    def cluster_log(self) -> str:
+        """Log group of the cluster's control plane, which EKS names."""
+        return f"/aws/eks/{self.cloud.eks_cluster}/cluster"
 
     @property
     def cluster_arn(self) -> str:

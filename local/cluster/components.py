@@ -25,6 +25,8 @@ CONTAINERD_CONFIG = "/etc/containerd/config.toml"
 KUBELET_CONFIG = "/etc/kubernetes/kubelet.json"
 PROXY_CONFIG = "/etc/kubernetes/kube-proxy.json"
 DNS_MANIFEST = "/etc/kubernetes/coredns.yaml"
+AUDIT_POLICY = "/etc/kubernetes/audit.yaml"
+AUDIT_LOG = "/var/log/kube-apiserver-audit.log"
 ISSUER = f"https://kubernetes.default.svc.{DOMAIN}"
 PAUSE_IMAGE = "localhost/flameplane/pause:local"
 
@@ -53,6 +55,10 @@ def commands() -> dict[str, list[str]]:
             "--anonymous-auth=false",
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged=true",
+            f"--audit-policy-file={AUDIT_POLICY}",
+            f"--audit-log-path={AUDIT_LOG}",
+            "--audit-log-maxsize=20",  # MiB
+            "--audit-log-maxbackup=1",
             f"--client-ca-file={PKI}/ca.crt",
             f"--tls-cert-file={PKI}/apiserver.crt",
             f"--tls-private-key-file={PKI}/apiserver.key",
@@ -94,6 +100,7 @@ def files(cgroup: str) -> dict[str, str]:
         KUBELET_CONFIG: json.dumps(_kubelet(cgroup), indent=2),
         PROXY_CONFIG: json.dumps(_proxy(), indent=2),
         "/etc/cni/net.d/10-pods.conflist": json.dumps(_pod_network(), indent=2),
+        AUDIT_POLICY: Path(__file__).with_name("audit.yaml").read_text(),
         DNS_MANIFEST: Path(__file__).with_name("coredns.yaml").read_text(),
         "/etc/os-release": 'PRETTY_NAME="Flameplane local node"\n',
         "/etc/hosts": f"127.0.0.1 localhost\n{NODE_ADDRESS} {NAME}\n",

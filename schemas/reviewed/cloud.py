@@ -97,10 +97,20 @@ def plain(actions: str, on: str | Sequence[str]) -> Statement:
     return deny("DenyPlainTransport", actions, on, {"Bool": {"aws:SecureTransport": "false"}})
 
 
-def by_budgets(site: Site) -> Condition:
-    """AWS Budgets acting for this account, and for none of its other customers."""
+def telling(site: Site, actions: Sequence[str], on: str) -> list[Statement]:
+    """AWS Budgets and CloudWatch acting for this account, and for none of their other customers."""
     account = site.cloud.account_id
-    return {
-        "StringEquals": {"aws:SourceAccount": account},
-        "ArnLike": {"aws:SourceArn": f"arn:aws:budgets::{account}:*"},
-    }
+    alarms = f"arn:aws:cloudwatch:{site.cloud.region}:{account}:alarm:flameplane-{site.environment}-*"
+    return [
+        allow(
+            sid,
+            actions,
+            on,
+            {"Service": f"{service}.amazonaws.com"},
+            {"StringEquals": {"aws:SourceAccount": account}, "ArnLike": {"aws:SourceArn": source}},
+        )
+        for sid, service, source in (
+            ("AllowBudgets", "budgets", f"arn:aws:budgets::{account}:*"),
+            ("AllowAlarms", "cloudwatch", alarms),
+        )
+    ]

@@ -16,10 +16,10 @@ from schemas.reviewed.cloud import (
     Statement,
     allow,
     but,
-    by_budgets,
     deny,
     foreign,
     plain,
+    telling,
 )
 from schemas.reviewed.cloud_jobs import doing
 
@@ -121,8 +121,7 @@ def key_policy(site: Site, purpose: str) -> list[Statement]:
         allow("AllowAdministration", ADMINISTRATION, "*", {"AWS": site.root}, admins),
     ]
     if purpose == NOTICES:
-        budgets = {"Service": "budgets.amazonaws.com"}
-        return [*common, allow("AllowBudgets", ["kms:Decrypt", "kms:GenerateDataKey"], "*", budgets, by_budgets(site))]
+        return [*common, *telling(site, ["kms:Decrypt", "kms:GenerateDataKey"], "*")]
     writing = _writing(site, purpose)
     reading = [arn for arn in _reading(site, purpose) if arn not in writing]
     for sid, actions, roles in (
@@ -154,10 +153,9 @@ def _through_s3(site: Site, purpose: str) -> Condition:
 
 
 def topic_policy(site: Site) -> list[Statement]:
-    """The policy of the topic: AWS Budgets tells, nobody else."""
-    budgets = {"Service": "budgets.amazonaws.com"}
+    """The policy of the topic: AWS Budgets and our alarms tell, nobody else."""
     return [
-        allow("AllowBudgets", ["sns:Publish"], site.topic, budgets, by_budgets(site)),
+        *telling(site, ["sns:Publish"], site.topic),
         foreign(site, "sns:Publish", site.topic),
         plain("sns:Publish", site.topic),
     ]

@@ -69,5 +69,13 @@ INPUTS: Final[dict[str, tuple[str, ...]]] = {
         *("notifications.thresholdType", "notifications.subscriberSnsTopicArns"),
         "notifications.subscriberEmailAddresses",
     ),
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": (
+        *("name", "logGroupName", "pattern", "applyOnTransformedLogs"),
+        *("metricTransformation.name", "metricTransformation.namespace", "metricTransformation.value"),
+    ),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": (
+        *("name", "alarmDescription", "namespace", "metricName", "statistic", "period", "evaluationPeriods"),
+        *("comparisonOperator", "threshold", "treatMissingData", "alarmActions", "actionsEnabled", _TAGS),
+    ),
     "aws:costexplorer/costAllocationTag:CostAllocationTag": ("tagKey", "status"),
 }

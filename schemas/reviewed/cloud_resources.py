@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.allowed import NAMESPACES
 from schemas.reviewed.cloud import AUDIT, BUCKETS, KEYS, NOTICES, STATE, Site
 from schemas.reviewed.cloud_documents import bucket_policy, endpoint_policy, key_policy, topic_policy
 from schemas.reviewed.cloud_forms import COMPONENT, Amount, Document, Forms, Is, Later, One, Tags, Text, Unordered
@@ -37,7 +38,9 @@ def resources(site: Site, longest: tuple[float, float]) -> Iterator[Resource]:
         yield from _identity(site, account, job)
     if site.cloud.vpc.s3_endpoint.kind != "existing":
         yield _endpoint(site)
-    yield from _spending(site)
+    yield from _notices(site)
+    yield _spending(site)
+    yield from _cluster_audit(site)
     if site.cloud.budget.payer_role_arn:
         for key in (COMPONENT, "flameplane:environment", *site.cloud.tags):
             tag: Forms = {"tagKey": Is(key), "status": Is("Active")}
@@ -153,22 +156,24 @@ def _endpoint(site: Site) -> Resource:
     return Resource("aws:ec2/vpcEndpoint:VpcEndpoint", "s3", inputs)
 
 
-def _spending(site: Site) -> Iterator[Resource]:
-    budget = site.cloud.budget
+def _notices(site: Site) -> Iterator[Resource]:
     topic: Forms = {
         "name": Is(site.topic.rpartition(":")[2]),
         "kmsMasterKeyId": Is(*reversed(site.alias(NOTICES))),
         "fifoTopic": Is(False, optional=True),
-        "tags": _tags(site, "budget"),
+        "tags": _tags(site, "notices"),
     }
     yield Resource("aws:sns/topic:Topic", NOTICES, topic)
     allowed: Forms = {"arn": Is(site.topic), "policy": Document(topic_policy(site))}
     yield Resource("aws:sns/topicPolicy:TopicPolicy", NOTICES, allowed)
-    for email in budget.emails:  # and nobody else: notices say what the platform costs and is
+    for email in site.cloud.budget.emails:  # and nobody else: notices say what the platform costs and is
         heard: dict[str, Is] = {"topic": Is(site.topic), "protocol": Is("email"), "endpoint": Is(email)}
         for field in ("endpointAutoConfirms", "rawMessageDelivery"):
             heard[field] = Is(False, optional=True)
         yield Resource("aws:sns/topicSubscription:TopicSubscription", email, heard)
+
+
+def _spending(site: Site) -> Resource:
     notices = [
         {
             "comparisonOperator": "GREATER_THAN",
@@ -185,10 +190,42 @@ def _spending(site: Site) -> Iterator[Resource]:
         "accountId": Is(site.cloud.account_id),
         "budgetType": Is("COST"),
         "timeUnit": Is("MONTHLY"),
-        "limitAmount": Amount(budget.monthly_usd),
+        "limitAmount": Amount(site.cloud.budget.monthly_usd),
         "limitUnit": Is("USD"),
         "costFilters": Is([counted]),
         "notifications": Unordered(*notices),
         "tags": _tags(site, "budget"),
     }
-    yield Resource("aws:budgets/budget:Budget", "monthly", inputs)
+    return Resource("aws:budgets/budget:Budget", "monthly", inputs)
+
+
+def _cluster_audit(site: Site) -> Iterator[Resource]:
+    name, group = "past-the-gateway", f"/aws/eks/{site.cloud.eks_cluster}/cluster"
+    metric = f"flameplane-{site.environment}-{name}"
+    spaces = " || ".join(f'$.objectRef.namespace = "{space}"' for space in NAMESPACES)
+    ways = ("attach", "ephemeralcontainers", "exec", "portforward", "proxy")
+    asked = " || ".join(f'$.objectRef.subresource = "{way}"' for way in ways)
+    lines: Forms = {
+        "name": Is(metric),
+        "logGroupName": Is(group),
+        "pattern": Is(f"{{ ({spaces}) && ({asked}) }}"),
+        "applyOnTransformedLogs": Is(False, optional=True),
+        "metricTransformation": {"name": Is(metric), "namespace": Is("Flameplane"), "value": Is("1")},
+    }
+    yield Resource("aws:cloudwatch/logMetricFilter:LogMetricFilter", name, lines)
+    alarm: Forms = {
+        "name": Is(metric),
+        "alarmDescription": Text(),
+        "namespace": Is("Flameplane"),
+        "metricName": Is(metric),
+        "statistic": Is("Sum"),
+        "period": Is(60),
+        "evaluationPeriods": Is(1),
+        "comparisonOperator": Is("GreaterThanOrEqualToThreshold"),
+        "threshold": Is(1),
+        "treatMissingData": Is("notBreaching"),
+        "alarmActions": Is([site.topic]),
+        "actionsEnabled": Is(True, optional=True),
+        "tags": _tags(site, "cluster-audit"),
+    }
+    yield Resource("aws:cloudwatch/metricAlarm:MetricAlarm", name, alarm)

@@ -17,6 +17,7 @@ from platform_client import Platform
 import local.cluster
 from local.cluster import record
 from local.cluster.layout import ClusterInfo, Layout
+from schemas.allowed import BACKEND_NAMESPACE
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests/plan"))  # the rendered environments are the same there
@@ -66,6 +67,12 @@ def platform(cluster: ClusterInfo, tmp_path_factory: pytest.TempPathFactory) -> 
     platform = Platform(ROOT, cluster, tmp_path_factory.mktemp("platform"))
     platform.up()
     return platform
+
+
+@pytest.fixture(scope="module")
+def a_pod(platform: Platform) -> str:
+    """Any pod of the backend: what is refused is refused before it is asked."""
+    return str(platform.kubectl.get("pods", f"--namespace={BACKEND_NAMESPACE}", doing="find")[0]["metadata"]["name"])
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,11 @@ from typing import Any
 from flameplane.local import applyset
 from flameplane.local.kubectl import Kubectl, Object, Result
 from local.cluster.layout import ClusterInfo
+from schemas.allowed import BACKEND_NAMESPACE, BREAK_GLASS_GROUP
 
 ENTRY = "import sys; sys.argv[0] = 'flameplane'; from flameplane.cli import main; main()"
+
+BROKEN_GLASS = ("--as=jane", f"--as-group={BREAK_GLASS_GROUP}", "--as-group=system:masters")
 
 
 @dataclass(frozen=True)
@@ -97,3 +100,15 @@ class Platform:
         command = [*self.kubectl.command, *arguments, "replace", f"--raw={path}", "--filename=-"]
         done = subprocess.run(command, input=json.dumps(item), capture_output=True, text=True, check=False)
         return Result(done.returncode == 0, done.stdout, done.stderr)
+
+
+def ways(pod: str) -> dict[str, tuple[str, ...]]:
+    """Calls of kubectl that lead into a pod of the backend past the gateway, by subresource."""
+    inside = f"/api/v1/namespaces/{BACKEND_NAMESPACE}"
+    return {
+        "pods/exec": ("exec", f"--namespace={BACKEND_NAMESPACE}", pod, "--", "true"),
+        "pods/attach": ("attach", f"--namespace={BACKEND_NAMESPACE}", pod),
+        "pods/portforward": ("port-forward", f"--namespace={BACKEND_NAMESPACE}", f"pod/{pod}", "0:4040"),
+        "pods/proxy": ("get", "--raw", f"{inside}/pods/{pod}:4040/proxy/"),
+        "services/proxy": ("get", "--raw", f"{inside}/services/devstore:4040/proxy/metrics"),
+    }

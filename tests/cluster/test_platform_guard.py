@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from platform_client import Platform
+from platform_client import BROKEN_GLASS, Platform, ways
 
 from flameplane.local.kubectl import Object
 from policies.objects import POD_PATHS, at
@@ -20,7 +20,6 @@ from schemas.allowed import (
     AGENT_CAPABILITIES,
     AGENT_NAMESPACE,
     BACKEND_NAMESPACE,
-    BREAK_GLASS_GROUP,
     NAMESPACES,
     PAST_THE_GATEWAY,
 )
@@ -29,7 +28,6 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "policies"))
 from corpus import Fixture, fixtures
 
 ACCESS, LEVEL, WORKLOADS = (f"flameplane-{what}-guard" for what in ("access", "namespace", "workload"))
-BROKEN_GLASS = ("--as=jane", f"--as-group={BREAK_GLASS_GROUP}", "--as-group=system:masters")
 
 
 def refused(text: str, guard: str) -> bool:
@@ -37,23 +35,6 @@ def refused(text: str, guard: str) -> bool:
 
 
 # -- ways past the gateway -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def a_pod(platform: Platform) -> str:
-    """Any pod of the backend: what is refused is refused before it is asked."""
-    return str(platform.kubectl.get("pods", f"--namespace={BACKEND_NAMESPACE}", doing="find")[0]["metadata"]["name"])
-
-
-def ways(pod: str) -> dict[str, tuple[str, ...]]:
-    inside = f"/api/v1/namespaces/{BACKEND_NAMESPACE}"
-    return {
-        "pods/exec": ("exec", f"--namespace={BACKEND_NAMESPACE}", pod, "--", "true"),
-        "pods/attach": ("attach", f"--namespace={BACKEND_NAMESPACE}", pod),
-        "pods/portforward": ("port-forward", f"--namespace={BACKEND_NAMESPACE}", f"pod/{pod}", "0:4040"),
-        "pods/proxy": ("get", "--raw", f"{inside}/pods/{pod}:4040/proxy/"),
-        "services/proxy": ("get", "--raw", f"{inside}/services/devstore:4040/proxy/metrics"),
-    }
 
 
 @pytest.mark.parametrize("way", PAST_THE_GATEWAY)

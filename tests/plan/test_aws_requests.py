@@ -31,7 +31,11 @@ POD_TAGS = {
     "aws:RequestTag/kubernetes-service-account": QUERY,
 }
 OF_BUDGETS = {"aws:SourceAccount": "111122223333", "aws:SourceArn": "arn:aws:budgets::111122223333:budget/flameplane"}
-PODS, BUDGETS = "pods.eks.amazonaws.com", "budgets.amazonaws.com"
+OF_AN_ALARM = {
+    "aws:SourceAccount": "111122223333",
+    "aws:SourceArn": "arn:aws:cloudwatch:eu-central-1:111122223333:alarm:flameplane-prod-past-the-gateway",
+}
+PODS, BUDGETS, ALARMS = "pods.eks.amazonaws.com", "budgets.amazonaws.com", "cloudwatch.amazonaws.com"
 KEY_OF_PROFILES = {
     "kms:ViaService": "s3.eu-central-1.amazonaws.com",
     "kms:EncryptionContext:aws:s3:arn": "arn:aws:s3:::acme-flameplane-profiles-prod",
@@ -71,6 +75,9 @@ ALLOWED = [
     # Services of AWS.
     Request(PODS, "sts:AssumeRole", f"role/{QUERY}", POD_TAGS),
     Request(BUDGETS, "sns:Publish", "topic", OF_BUDGETS),
+    Request(ALARMS, "sns:Publish", "topic", OF_AN_ALARM),
+    Request(ALARMS, "kms:GenerateDataKey", "notices", OF_AN_ALARM),
+    Request(ALARMS, "kms:Decrypt", "notices", OF_AN_ALARM),
 ]
 REFUSED = [
     # Each pod does its own work and no other's.
@@ -158,7 +165,7 @@ REFUSED = [
     Request("account-admin", PUT, f"{FOREIGN_BUCKET}/stolen", by=("endpoint",)),
     Request("stranger", PUT, f"{FOREIGN_BUCKET}/stolen", by=("endpoint",)),
     Request("account-admin", PUT, LAYER, by=("endpoint",)),
-    # Roles only for their own pods, notices only from our own budgets.
+    # Roles only for their own pods, notices only from our own budgets and alarms.
     Request(PODS, "sts:AssumeRole", f"role/{QUERY}", {**POD_TAGS, "aws:SourceAccount": "000011112222"}, by=("trust",)),
     Request(
         PODS,
@@ -176,6 +183,16 @@ REFUSED = [
     ),
     Request("ec2.amazonaws.com", "sts:AssumeRole", f"role/{QUERY}", POD_TAGS, by=("trust",)),
     Request(BUDGETS, "sns:Publish", "topic", {**OF_BUDGETS, "aws:SourceAccount": "000011112222"}, by=("trust",)),
+    Request(ALARMS, "sns:Publish", "topic", {**OF_AN_ALARM, "aws:SourceAccount": "000011112222"}, by=("trust",)),
+    Request(
+        ALARMS,
+        "sns:Publish",
+        "topic",
+        {**OF_AN_ALARM, "aws:SourceArn": "arn:aws:cloudwatch:eu-central-1:111122223333:alarm:somebody-elses"},
+        by=("trust",),
+    ),
+    Request(ALARMS, "kms:Decrypt", "notices", {**OF_AN_ALARM, "aws:SourceAccount": "000011112222"}, by=("key",)),
+    Request(ALARMS, "kms:Decrypt", "profiles", OF_AN_ALARM, by=("key",)),
 ]
 
 
