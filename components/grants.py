@@ -37,7 +37,7 @@ class Grants(Component):
         ConfigMap(
             f"{ACCESS_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, ACCESS_NAMESPACE),
-            data=grant_files(args.grants),
+            data=grant_files(args.grants) or None,  # the provider sends no empty data: a plan shows what is sent
             opts=self.options(),
         )
         self.register_outputs({"configMap": self.config_map})
