@@ -5,6 +5,7 @@ Its identity provider and API server are those of the Go tests: the tokens are g
 
 import json
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,12 @@ class Door:
 
     url: str
     tokens: dict[str, str]
+    log: Path
     record: list[dict[str, Any]] = field(default_factory=list)
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What came so far, as it came, and the status of each answer."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
 def build(folder: Path) -> Path:
@@ -37,11 +43,12 @@ def build(folder: Path) -> Path:
 
 
 @contextmanager
-def door(program: Path, backend: str) -> Iterator[Door]:
-    """The door before ``backend``."""
+def door(program: Path, backend: str = "devstore") -> Iterator[Door]:
+    """The door before the backend at that address, or before a devstore of its own."""
+    log = program.with_name(f"requests-{secrets.token_hex(4)}.jsonl")
     process = subprocess.Popen(
         [program, "-test.run=^TestServeForOthers$", "-test.v", "-test.timeout=40m"],
-        env={**os.environ, "FLAMEPLANE_DOOR_BACKEND": backend},
+        env={**os.environ, "FLAMEPLANE_DOOR_BACKEND": backend, "FLAMEPLANE_DOOR_REQUESTS": str(log)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -54,7 +61,7 @@ def door(program: Path, backend: str) -> Iterator[Door]:
             lines.append(line)
             if line.startswith("READY "):
                 tokens = json.loads(line.removeprefix("READY "))
-                found = Door(tokens.pop("url"), tokens)
+                found = Door(tokens.pop("url"), tokens, log)
                 break
         assert found, "".join(lines)
         yield found

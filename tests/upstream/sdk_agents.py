@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from door import Door
+from gateway_door import Door
 
 from local import cache, golang
 
@@ -127,11 +127,11 @@ def installed(language: str, *commands: Sequence[str | Path]) -> Path:
 @contextmanager
 def started(agent: Agent, door: Door, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """The program, pushing to the gateway as the node agent's account; ended by its process id afterwards."""
-    told = {"GATEWAY": door.url, "TOKEN": door.agent, "SERVICE": agent.service, "TEAM": agent.team}
+    told = {"GATEWAY": door.url, "TOKEN": door.tokens["node"], "SERVICE": agent.service, "TEAM": agent.team}
     told |= {
         "SECONDS_LONG": str(SECONDS),
         "PYROSCOPE_SERVER_ADDRESS": door.url,
-        "PYROSCOPE_AUTH_TOKEN": door.agent,
+        "PYROSCOPE_AUTH_TOKEN": door.tokens["node"],
         "PYROSCOPE_APPLICATION_NAME": agent.service,
         "PYROSCOPE_LABELS": f"team={agent.team}",
         "PYROSCOPE_UPLOAD_INTERVAL": "2s",
