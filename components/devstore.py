@@ -15,7 +15,7 @@ from components.base import APP_LABEL, Component
 from components.pods import METRICS_PORT, Images
 from components.pyroscope_limits import overrides
 from components.pyroscope_part import OVERRIDES_MAP
-from components.static_volumes import METASTORE_CLAIM
+from components.static_volumes import PROFILES_CLAIM
 from schemas.allowed import BACKEND_NAMESPACE
 from schemas.catalog import Catalog
 from schemas.settings import Settings
@@ -90,7 +90,7 @@ class DevStore(Component):
                 },
                 "volume_claim_templates": [
                     {
-                        "metadata": {"name": METASTORE_CLAIM, "labels": self.labels(NAME)},
+                        "metadata": {"name": PROFILES_CLAIM, "labels": self.labels(NAME)},
                         "spec": {
                             "access_modes": ["ReadWriteOnce"],
                             "storage_class_name": volumes.storage_class,
@@ -125,7 +125,7 @@ def _pod(images: Images) -> PodSpecArgsDict:
                 "liveness_probe": pods.http_probe("/healthz", "metrics", period=30),
                 "volume_mounts": [
                     {"name": "overrides", "mount_path": OVERRIDES, "read_only": True},
-                    {"name": METASTORE_CLAIM, "mount_path": DATA},
+                    {"name": PROFILES_CLAIM, "mount_path": DATA},
                 ],
             }
         ],

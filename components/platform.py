@@ -7,7 +7,6 @@ from pulumi_kubernetes import Provider
 
 from components.agent_guard import AgentGuard, AgentGuardArgs
 from components.alert_rules import AlertRules, AlertRulesArgs
-from components.backend_urls import doors
 from components.ci_gate import CiGate, CiGateArgs
 from components.cost_report import CostReport, CostReportArgs
 from components.demo import Demo, DemoArgs
@@ -80,7 +79,7 @@ class Platform(pulumi.ComponentResource):
             # Not after the namespace: it goes only with the claims in it, so `destroy` would wait for itself.
             StaticVolumes(
                 "static-volumes",
-                StaticVolumesArgs(settings.backend.volumes, doors(settings.backend)[0]),
+                StaticVolumesArgs(settings.backend.volumes),
                 pulumi.ResourceOptions(parent=self, provider=provider),
             )
         if settings.backend.object_storage.kind == "seaweedfs":

@@ -10,28 +10,30 @@ from components.base import Component
 from schemas.allowed import BACKEND_NAMESPACE
 from schemas.settings import Volumes
 
+PROFILES_CLAIM: Final = "profiles"
 METASTORE_CLAIM: Final = "metastore"
 BLOCKS_CLAIM: Final = "blocks"
 
 
 @dataclass(frozen=True)
 class StaticVolumesArgs:
-    """Sizes and the node's folder, which must be set, and who holds the first claim: Pyroscope or devstore."""
+    """Sizes, and the node's folder, which must be set."""
 
     volumes: Volumes
-    backend: str
 
 
 class StaticVolumes(Component):
-    """One PersistentVolume for each claim of the backend, bound to it by name.
+    """One PersistentVolume for each claim of a backend, bound to it by name: those of devstore and of Pyroscope.
+    A volume that was bound serves no other claim; who changes the backend finds the data of the other again.
 
     ``local`` and not ``hostPath``: only then does the kubelet hand the folder to the pod's group, so that a pod without
-    root can write. The folders ``<hostPath>/metastore`` and ``<hostPath>/blocks`` must exist on the node.
+    root can write. The folders ``<hostPath>/<claim>`` must exist on the node.
     """
 
     def __init__(self, name: str, args: StaticVolumesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("backend", "StaticVolumes", name, opts)
-        self._volume(args.volumes, METASTORE_CLAIM, args.backend, args.volumes.metastore)
+        self._volume(args.volumes, PROFILES_CLAIM, "devstore", args.volumes.metastore)
+        self._volume(args.volumes, METASTORE_CLAIM, "pyroscope", args.volumes.metastore)
         if args.volumes.blocks:
             self._volume(args.volumes, BLOCKS_CLAIM, "object-storage", args.volumes.blocks)
         self.register_outputs({})

@@ -122,8 +122,8 @@ def _parts(manifest: Manifest, wanted: dict[str, Any]) -> Iterator[Suspect]:
 
 def _static(claim: str, found: Platform) -> dict[str, Any]:
     volumes = found.settings.backend.volumes
-    whole = "devstore" if found.settings.backend.architecture == "devstore" else "pyroscope"
-    owner, size = {"metastore": (whole, volumes.metastore)}.get(claim, ("object-storage", volumes.blocks))
+    owners = {"profiles": ("devstore", volumes.metastore), "metastore": ("pyroscope", volumes.metastore)}
+    owner, size = owners.get(claim, ("object-storage", volumes.blocks))
     linux = {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}
     return {
         "capacity": {"storage": size},

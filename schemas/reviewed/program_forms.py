@@ -43,7 +43,7 @@ RESTRICTED: Final[Mapping[str, Any]] = {
 }
 # Volumes that programs write to. All others are mounted read-only.
 WRITTEN: Final = (
-    *("audit", "blocks", "data", "metastore", "pins", "s3-tmp", "scratch", "seccomp", "store-tmp", "tmp"),
+    *("audit", "blocks", "data", "metastore", "pins", "profiles", "s3-tmp", "scratch", "seccomp", "store-tmp", "tmp"),
 )
 
 

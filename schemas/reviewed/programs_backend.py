@@ -179,11 +179,11 @@ def _devstore(backend: Backend) -> Workload:
         ),
         size=("100m", "128Mi", "1", "512Mi"),
         ports={"http": 4040, "metrics": 4041},
-        mounts={"overrides": "/etc/devstore", "metastore": "/data"},
+        mounts={"overrides": "/etc/devstore", "profiles": "/data"},
         ready=probe("/ready", "metrics"),
         alive=probe("/healthz", "metrics", 30),
     )
-    claim = _claim("metastore", backend, backend.volumes.metastore)
+    claim = _claim("profiles", backend, backend.volumes.metastore)
     spec = {"replicas": 1, "serviceName": "devstore", **CLAIMS_STAY, "volumeClaimTemplates": [claim]}
     placed = {"terminationGracePeriodSeconds": 60}
     return Workload("StatefulSet", user(65532, volumes=True), {"devstore": program}, spec, placed, budget=False)

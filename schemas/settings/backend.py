@@ -46,7 +46,9 @@ class Volumes(Model):
     storage_class: Name = Field(
         description="StorageClass of the metastore and, with seaweedfs, of the blocks.", examples=["gp3"]
     )
-    metastore: Quantity = Field(description="Size of Pyroscope's index.", examples=["10Gi"])
+    metastore: Quantity = Field(
+        description="Size of Pyroscope's index, or of all that devstore holds.", examples=["10Gi"]
+    )
     blocks: Quantity | None = Field(default=None, description="Size of the seaweedfs volume.", examples=["20Gi"])
     host_path: HostPath | None = Field(
         default=None,

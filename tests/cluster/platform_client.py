@@ -30,8 +30,8 @@ class Done:
 class Platform:
     """The platform on one cluster."""
 
-    def __init__(self, root: Path, cluster: ClusterInfo, scratch: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, cluster: ClusterInfo, scratch: Path, pyroscope: Path | None = None) -> None:
+        self.root, self.pyroscope = root, pyroscope
         self.kubectl = Kubectl(cluster.kubectl, cluster.kubeconfig, cluster.context, scratch / "discovery")
 
     def local(self, *arguments: str, services: Path | None = None) -> Done:
@@ -39,6 +39,9 @@ class Platform:
         # An existing cluster is reached by the kubectl on PATH.
         path = os.pathsep.join((str(self.kubectl.binary.parent), os.environ["PATH"]))
         environment = {**os.environ, "PATH": path}
+        environment.pop("FLAMEPLANE_PYROSCOPE", None)  # given to other tests, and refused beside devstore
+        if self.pyroscope:
+            environment["FLAMEPLANE_PYROSCOPE"] = str(self.pyroscope)
         if services:
             environment["FLAMEPLANE_SERVICES"] = str(services)
         done = subprocess.run(

@@ -58,7 +58,7 @@ def test_an_ephemeral_container_is_one_too(platform: Platform, a_pod: str) -> No
 
 def test_what_everybody_does_is_none(platform: Platform, a_pod: str) -> None:
     before = len(counted())
-    platform.get("pods", f"--namespace={BACKEND_NAMESPACE}")
+    assert platform.call("get", "pods", f"--namespace={BACKEND_NAMESPACE}").ok
     assert platform.call("logs", f"--namespace={BACKEND_NAMESPACE}", a_pod).ok
     platform.call("--request-timeout=20s", "exec", "--namespace=default", "no-such-pod", "--", "true")
     assert counted()[before:] == []

@@ -5,74 +5,21 @@ nowhere else, that every answer is on the record, and that the network probe fin
 stores NetworkPolicies and enforces none. Proves nothing about people, whose identity provider is not there.
 """
 
-import base64
 import json
 import re
 import time
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from door_client import FUNCTION, Door, push, stacks, waiting_pod
 from platform_client import Platform
 from typer.testing import CliRunner
 
 from flameplane.cli import app
-from flameplane.local.kubectl import Object
-from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, SYSTEM_NAMESPACE
-
-AUDIENCE = "flameplane-gateway"
-FUNCTION = "main.(*till).signOrder"  # what the demo service checkout spends its time in
-CPU = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
-QUERIER = "querier.v1.QuerierService"
-
-
-class Door:
-    """The gateway's Service, as a client in the cluster sees it."""
-
-    def __init__(self, platform: Platform) -> None:
-        self.platform = platform
-        spec = platform.get("service", "gateway", f"--namespace={ACCESS_NAMESPACE}")["spec"]
-        self.url = f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
-        self.answered: list[str] = []
-
-    def token(self, namespace: str, pod: Object) -> str:
-        """A token of the pod's account, bound to the pod, as the kubelet mounts it."""
-        metadata = pod["metadata"]
-        result = self.platform.call(
-            *("create", "token", pod["spec"]["serviceAccountName"], f"--namespace={namespace}"),
-            *(f"--audience={AUDIENCE}", "--bound-object-kind=Pod"),
-            *(f"--bound-object-name={metadata['name']}", f"--bound-object-uid={metadata['uid']}"),
-        )
-        assert result.ok, result.err
-        return result.out.strip()
-
-    def post(self, path: str, body: Any, token: str = "") -> tuple[int, Any]:
-        """Status and answer of one call in Connect's JSON."""
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-        request = urllib.request.Request(f"{self.url}{path}", json.dumps(body).encode(), headers)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                self.answered.append(answer.headers["X-Request-Id"])
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            if error.headers["X-Request-Id"]:
-                self.answered.append(error.headers["X-Request-Id"])
-            return error.code, error.read().decode()
-
-
-def waiting_pod(platform: Platform, namespace: str, app_name: str) -> Object:
-    """A pod of a program, whether or not its image can be run here."""
-    for _ in range(30):
-        if found := platform.kubectl.get(
-            "pods", f"--namespace={namespace}", f"--selector=app.kubernetes.io/name={app_name}", doing="find a pod"
-        ):
-            return found[0]
-        time.sleep(1)
-    pytest.fail(f"no pod of {app_name}")
+from schemas.allowed import ACCESS_NAMESPACE, SYSTEM_NAMESPACE
 
 
 @pytest.fixture(scope="module")
@@ -81,59 +28,35 @@ def door(platform: Platform) -> Door:
 
 
 @pytest.fixture(scope="module")
-def agent(platform: Platform, door: Door) -> str:
-    return door.token(AGENT_NAMESPACE, waiting_pod(platform, AGENT_NAMESPACE, "flameplane-node"))
+def agent(door: Door) -> str:
+    return door.agent()
 
 
 @pytest.fixture(scope="module")
-def reader(platform: Platform, door: Door) -> Iterator[str]:
-    """A token of the drift job, which reads every tenant: of a pod that its CronJob makes."""
-    name, where = f"drift-{uuid.uuid4().hex[:8]}", f"--namespace={SYSTEM_NAMESPACE}"
-    made = platform.call("create", "job", name, "--from=cronjob/flameplane-drift", where)
-    assert made.ok, made.err
-    yield door.token(SYSTEM_NAMESPACE, waiting_pod(platform, SYSTEM_NAMESPACE, "flameplane-drift"))
-    platform.call("delete", "job", name, where, "--wait=false")
+def reader(door: Door) -> Iterator[str]:
+    with door.drift() as token:
+        yield token
 
 
 @pytest.fixture(scope="module")
-def pushed(platform: Platform, door: Door, agent: str) -> dict[str, Any]:
-    """Three seconds of the demo service checkout, stored as the agent would; the window to look in."""
-    pods = platform.kubectl.get("pods", "--all-namespaces", "--selector=app.kubernetes.io/name=checkout", doing="find")
-    (pod,) = [pod for pod in pods if pod["status"]["phase"] == "Running"]
-    address = pod["status"]["podIP"]
-    with urllib.request.urlopen(f"http://{address}:6060/debug/pprof/profile?seconds=3", timeout=30) as answer:
-        profile = answer.read()
-    status, said = door.post("/push.v1.PusherService/Push", push(profile, "payments"), agent)
-    assert status == 200, said
-    now = int(time.time() * 1000)
-    return {"start": now - 600_000, "end": now + 60_000}
+def pushed(door: Door, agent: str) -> dict[str, int]:
+    return door.push_checkout(agent)
 
 
-def push(profile: bytes, team: str) -> dict[str, Any]:
-    labels = {"__name__": "process_cpu", "service_name": "checkout", "team": team}
-    sample = {"rawProfile": base64.b64encode(profile).decode(), "ID": str(uuid.uuid4())}
-    return {"series": [{"labels": [{"name": k, "value": v} for k, v in labels.items()], "samples": [sample]}]}
-
-
-def stacks(tenant: str, window: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    query = {"profileTypeID": CPU, "labelSelector": '{service_name="checkout"}', **window}
-    return f"/tenant/{tenant}/{QUERIER}/SelectMergeStacktraces", query
-
-
-def test_what_the_agent_pushes_a_job_reads(door: Door, pushed: dict[str, Any], reader: str) -> None:
+def test_what_the_agent_pushes_a_job_reads(door: Door, pushed: dict[str, int], reader: str) -> None:
     status, answer = door.post(*stacks("payments", pushed), reader)
     assert status == 200, answer
     assert FUNCTION in answer["flamegraph"]["names"]
     assert int(answer["flamegraph"]["total"]) > 0
 
 
-def test_another_teams_tenant_has_nothing_of_it(door: Door, pushed: dict[str, Any], reader: str) -> None:
+def test_another_teams_tenant_has_nothing_of_it(door: Door, pushed: dict[str, int], reader: str) -> None:
     status, answer = door.post(*stacks("catalog", pushed), reader)
     assert status == 200, answer
     assert int(answer.get("flamegraph", {}).get("total", 0)) == 0
 
 
-def test_who_may_not_read_reads_nothing(door: Door, pushed: dict[str, Any], agent: str) -> None:
+def test_who_may_not_read_reads_nothing(door: Door, pushed: dict[str, int], agent: str) -> None:
     assert door.post(*stacks("payments", pushed))[0] == 401
     assert door.post(*stacks("payments", pushed), agent)[0] == 403
     assert door.post(*stacks("payments", pushed), "not.a.token")[0] == 401

@@ -99,6 +99,7 @@ def test_prod_waits_for_no_static_volume(local: Objects, prod: Objects) -> None:
     assert {k for k in local if k.startswith("PersistentVolume ")} == {
         "PersistentVolume flameplane-blocks",
         "PersistentVolume flameplane-metastore",
+        "PersistentVolume flameplane-profiles",
     }
     assert not [k for k in prod if k.startswith("PersistentVolume ")]
 
@@ -114,7 +115,7 @@ def test_local_runs_devstore_with_the_limits_of_pyroscope(root: Path, local: Obj
     assert f"--overrides={mounted['overrides']}/overrides.yaml" in container["args"]
     gateway = yaml.safe_load(here["ConfigMap flameplane-access/gateway"]["data"]["gateway.yaml"])
     assert set(gateway["backend"].values()) == {"http://devstore.flameplane-backend.svc:4040"}
-    claimed = here["PersistentVolume flameplane-metastore"]["spec"]["claimRef"]["name"]
+    claimed = here["PersistentVolume flameplane-profiles"]["spec"]["claimRef"]["name"]
     (claim,) = here["StatefulSet flameplane-backend/devstore"]["spec"]["volumeClaimTemplates"]
     assert claimed == f"{claim['metadata']['name']}-devstore-0"
 

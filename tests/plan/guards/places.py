@@ -21,6 +21,8 @@ NAMESPACED = (
     "PrometheusRule",
     "PodMonitor",
 )
+# Of devstore, and of Pyroscope with its S3: claims that have a static volume each, and the StatefulSets that hold them.
+CLAIMS = (("profiles", "devstore"), ("metastore", "pyroscope"), ("blocks", "object-storage"))
 FROM_THE_CLUSTER = ("kube-root-ca.crt",)  # ConfigMaps that Kubernetes itself puts into every namespace
 
 
@@ -71,21 +73,19 @@ def references_are_there(stack: Stack) -> Iterator[str]:
 def volumes_of_the_node_are_kept(stack: Stack) -> Iterator[str]:
     """PersistentVolumes: below the folder of the settings, kept when released, reserved for one claim."""
     folder = stack.settings.backend.volumes.host_path
+    expected = {f"flameplane-{claim}": (f"{folder}/{claim}", f"{claim}-{s}-0") for claim, s in CLAIMS if folder}
+    found = {}
     for manifest in stack.of("PersistentVolume"):
         spec = manifest["spec"]
-        path = str(at(spec, "local", "path") or at(spec, "hostPath", "path") or "")
-        claim = (at(spec, "claimRef", "namespace"), at(spec, "claimRef", "name"))
-        owners = {
-            (BACKEND_NAMESPACE, f"{name(t)}-{name(s)}-0")
-            for s in stack.of("StatefulSet")
-            for t in items(at(s, "spec", "volumeClaimTemplates"))
-        }
-        if not folder or not path.startswith(f"{folder}/") or claim not in owners:
-            yield f"{label(manifest)} gives {path} to claim {claim}"
-        if spec.get("persistentVolumeReclaimPolicy") != "Retain" or list(items(spec.get("accessModes"))) != [
-            "ReadWriteOnce"
-        ]:
+        found[name(manifest)] = (at(spec, "local", "path"), at(spec, "claimRef", "name"))
+        kept = (spec.get("persistentVolumeReclaimPolicy"), spec.get("accessModes"), at(spec, "claimRef", "namespace"))
+        if kept != ("Retain", ["ReadWriteOnce"], BACKEND_NAMESPACE):
             yield f"{label(manifest)} is not kept for one node (Retain, ReadWriteOnce)"
+    if found != expected:
+        yield f"static volumes: {found}"
+    claims = {(name(t), name(s)) for s in stack.of("StatefulSet") for t in items(at(s, "spec", "volumeClaimTemplates"))}
+    if folder and not claims <= set(CLAIMS):
+        yield f"a claim has no static volume: {claims}"
 
 
 def the_door_stays_open_while_nodes_drain(stack: Stack) -> Iterator[str]:
