@@ -275,10 +275,10 @@ var attacks = []attack{
 	{"a selector with a metric's name", asking(reader, stacks, strings.Replace(stacktracesOf(""), `{service`, `up{service`, 1)), "malformed"},
 
 	// more than is good for anybody
-	{"a large body", asking(reader, names, `{"matchers":["`+strings.Repeat("a", 2<<20)+`"]}`), "protocol"},
+	{"a large body", asking(reader, names, `{"matchers":["`+strings.Repeat("a", 2<<20)+`"]}`), "body"},
 	{"a body that grows", func(w *world) (int, string) {
 		return w.post(w.person(reader), names, zipped(`{"matchers":["`+strings.Repeat("a", 64<<20)+`"]}`), header("Content-Encoding", "gzip"))
-	}, "protocol"},
+	}, "body"},
 	{"a year at once", asking(reader, names, fmt.Sprintf(`{"start":"%d","end":"%d"}`, time.Now().AddDate(-1, 0, 0).UnixMilli(), time.Now().UnixMilli())), "malformed"},
 	{"no window", asking(reader, names, `{}`), "malformed"},
 	{"all nodes", asking(reader, stacks, stacktracesOf(`,"max_nodes":"100000000"`)), "malformed"},

@@ -51,12 +51,12 @@ func NewBackend(urls settings.Backend, answerMegabytes int, registry prometheus.
 		transport.TLSClientConfig = config
 	}
 	stay := func(*http.Request, []*http.Request) error { return errors.New("the backend does not lead elsewhere") }
-	client := &http.Client{Transport: transport, Timeout: queryTime, CheckRedirect: stay}
+	client := &http.Client{Transport: answers{transport}, Timeout: queryTime, CheckRedirect: stay}
 	grpc := transport.Clone() // gRPC is HTTP/2 alone
 	grpc.Protocols = new(http.Protocols)
 	grpc.Protocols.SetHTTP2(true)
 	grpc.Protocols.SetUnencryptedHTTP2(urls.TLS == nil)
-	h2 := &http.Client{Transport: grpc, Timeout: queryTime, CheckRedirect: stay}
+	h2 := &http.Client{Transport: answers{grpc}, Timeout: queryTime, CheckRedirect: stay}
 	bound := connect.WithClientOptions(connect.WithReadMaxBytes(answerMegabytes<<20), asIs())
 	return &Backend{
 		push:     pushv1connect.NewPusherServiceClient(client, urls.Write, bound),

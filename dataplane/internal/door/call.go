@@ -232,6 +232,9 @@ func known(message protoreflect.Message) error {
 			})
 		case field.Message() == nil:
 		case field.IsList():
+			if limit := most[field.FullName()]; limit != unlimited && value.List().Len() > limit {
+				found = tooMany(field.FullName(), limit) // of JSON, which is not counted before
+			}
 			for i := 0; i < value.List().Len() && found == nil; i++ {
 				found = known(value.List().Get(i).Message())
 			}

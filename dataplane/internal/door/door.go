@@ -48,6 +48,7 @@ type Parts struct {
 type Door struct {
 	Parts
 	routes   map[string]route
+	budget   *budget
 	limits   *limits
 	strays   *strays // addresses whose tokens do not count
 	callers  *strays // whoever they are: more than a program or a person has a use for
@@ -59,7 +60,7 @@ func New(parts Parts) *Door {
 	if parts.Now == nil {
 		parts.Now = time.Now
 	}
-	door := &Door{Parts: parts, limits: newLimits(), strays: newStrays(straysPerSecond, straysBurst),
+	door := &Door{Parts: parts, limits: newLimits(), budget: newBudget(ownBudget()), strays: newStrays(straysPerSecond, straysBurst),
 		callers: newStrays(callsPerSecond, callsBurst), protocol: connect.NewErrorWriter()}
 	door.routes = door.table()
 	return door
@@ -75,6 +76,9 @@ type visit struct {
 	kind   Kind
 	plain  bool   // whether the route is of plain HTTP
 	done   func() // frees what the limits hold
+
+	holding *holding // of the budget
+	weight  int64    // of a byte of the answer
 }
 
 type visitKey struct{}
@@ -96,12 +100,14 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Time: start, Request: rand.Text(), Method: cut(r.Method, 20), Path: cut(r.URL.EscapedPath(), longestPath),
 		Address: address(r), Forwarded: cut(r.Header.Get("X-Forwarded-For"), longestAgent),
 		Agent: cut(r.UserAgent(), longestAgent),
-	}, done: func() {}}
+	}, done: func() {}, holding: &holding{of: d.budget}, weight: answerWeight}
+	// Until the answer is sent: somebody who reads slowly has the gateway hold it all the while.
+	defer func() { one.done(); one.holding.keep(0) }()
 	body := &counted{ReadCloser: http.MaxBytesReader(w, r.Body, int64(one.state.Gateway.Limits.BodyMegabytes)<<20)}
 	r = r.WithContext(context.WithValue(r.Context(), visitKey{}, one))
 	r.Body = body
 	d.answer(answer, r)
-	one.done()
+	one.holding.keep(int64(answer.body.Cap()))
 	d.settle(one, answer, r, body.read, start)
 	w.Header().Set("X-Request-Id", one.record.Request)
 	answer.release(w)
@@ -137,7 +143,9 @@ func (d *Door) answer(w *held, r *http.Request) {
 		return
 	}
 	one.record.Operation, one.asked, one.grant = found.operation, tenant, r.Header.Get(grantHeader)
-	one.plain = found.plain
+	if one.plain = found.plain; found.plain {
+		one.weight = plainWeight
+	}
 	one.record.Tenant, one.record.Grant = tenant, cut(one.grant, longestGrant)
 	if err := standing(one, found.operation == operationPush); err != nil {
 		d.refused(w, r, err)

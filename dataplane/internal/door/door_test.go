@@ -363,7 +363,7 @@ func TestASlowBodyHoldsNoPlace(t *testing.T) {
 	for len(w.journal.all()) == 0 && time.Now().Before(deadline) {
 		time.Sleep(10 * time.Millisecond)
 	}
-	if record := w.last(); record.Allowed || record.Rule != "protocol" {
+	if record := w.last(); record.Allowed || record.Rule != "malformed" {
 		t.Fatalf("%+v", record)
 	}
 }

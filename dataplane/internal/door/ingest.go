@@ -49,6 +49,7 @@ func ingest(r *http.Request, _ time.Time) (*Call, *http.Request, error) {
 			}
 		}
 	}
+	r.Body = &weighed{r.Body, r.Context(), visiting(r.Context()).holding, plainWeight}
 	kind, body, err := profile(r, given.Get("format"))
 	if err != nil {
 		return nil, nil, err

@@ -1,10 +1,7 @@
 package door
 
 import (
-	"compress/gzip"
 	"context"
-	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -55,22 +52,35 @@ func text(value *common.AnyValue) string {
 	return ""
 }
 
-// otlp reads POST /v1development/profiles, in protobuf or JSON, and sends protobuf.
-func (d *Door) otlp(r *http.Request, _ time.Time) (*Call, *http.Request, error) {
-	body, err := unpacked(r, int64(d.Settings.State().Gateway.Limits.BodyMegabytes)<<20)
-	if err != nil {
-		return nil, nil, err
+var otlpShape = shapeOf((*profiles.ExportProfilesServiceRequest)(nil).ProtoReflect().Descriptor())
+
+// otlpIngest reads POST /v1development/profiles, in protobuf or JSON, and sends protobuf.
+func otlpIngest(r *http.Request, _ time.Time) (*Call, *http.Request, error) {
+	one, encoding := visiting(r.Context()), r.Header.Get("Content-Encoding")
+	if !packable(encoding) {
+		return nil, nil, invalid("Content-Encoding is %q; valid: gzip", cut(encoding, 20))
 	}
 	message := &profiles.ExportProfilesServiceRequest{}
+	unmarshal, weigh := proto.Unmarshal, otlpShape.weigh
 	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
 	case "application/json":
-		err = protojson.Unmarshal(body, message)
+		unmarshal, weigh = protojson.Unmarshal, otlpShape.weighJSON
 	case "application/x-protobuf", "application/protobuf":
-		err = proto.Unmarshal(body, message)
 	default:
 		return nil, nil, invalid("Content-Type is %q; valid: application/x-protobuf, application/json", cut(kind, 40))
 	}
+	body, err := one.read(r.Context(), r.Body, encoding, one.state.Gateway.Limits.BodyMegabytes<<20)
 	if err != nil {
+		return nil, nil, err
+	}
+	decoded, err := weigh(body)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := one.holding.take(r.Context(), decoded); err != nil {
+		return nil, nil, err
+	}
+	if err := unmarshal(body, message); err != nil {
 		return nil, nil, invalid("the body is no request of OTLP profiles")
 	}
 	call, err := understand(message)
@@ -82,30 +92,6 @@ func (d *Door) otlp(r *http.Request, _ time.Time) (*Call, *http.Request, error) 
 		return nil, nil, err
 	}
 	return call, send(otlpPath, url.Values{}, "application/x-protobuf", anew), nil
-}
-
-// unpacked reads a body that may be compressed, up to a size.
-func unpacked(r *http.Request, most int64) ([]byte, error) {
-	var reader io.Reader = r.Body
-	switch encoding := r.Header.Get("Content-Encoding"); encoding {
-	case "", "identity":
-	case "gzip":
-		unzipped, err := gzip.NewReader(r.Body)
-		if err != nil {
-			return nil, invalid("the body is not compressed as it says")
-		}
-		reader = io.LimitReader(unzipped, most+1)
-	default:
-		return nil, invalid("Content-Encoding is %q; valid: gzip", cut(encoding, 20))
-	}
-	body, err := io.ReadAll(reader)
-	switch {
-	case errors.As(err, new(*http.MaxBytesError)) || int64(len(body)) > most:
-		return nil, &refusal{code: tooMuch, rule: "body", reason: "the body is too large", status: http.StatusRequestEntityTooLarge}
-	case err != nil:
-		return nil, invalid("the body cannot be read")
-	}
-	return body, nil
 }
 
 // export is the client of the same call over gRPC.

@@ -46,7 +46,7 @@ func (d *Door) table() map[string]route {
 		querier + "GetProfileStats":        unary(d, querier+"GetProfileStats", "stats", b.querier.GetProfileStats),
 		"/push.v1.PusherService/Push":      unary(d, "/push.v1.PusherService/Push", "push", b.push.Push),
 		otlpProcedure:                      unary(d, otlpProcedure, "push", b.otlp),
-		otlpPath:                           d.plainly(http.MethodPost, "push", b.urls.Write, d.otlp),
+		otlpPath:                           d.plainly(http.MethodPost, "push", b.urls.Write, otlpIngest),
 		"/ingest":                          d.plainly(http.MethodPost, "push", b.urls.Write, ingest),
 		"/pyroscope/ingest":                d.plainly(http.MethodPost, "push", b.urls.Write, ingest),
 		"/pyroscope/render":                d.plainly(http.MethodGet, "render", b.urls.Read, render),
@@ -71,7 +71,7 @@ func unary[Request, Response any](d *Door, procedure, operation string, send met
 		if connect.CodeOf(err) == connect.CodeUnavailable && !connect.IsWireError(err) {
 			err = refuse(unavailable, "backend", "the backend cannot be reached") // its address is nobody's matter
 		}
-		if answer := new(connect.Error); errors.As(err, &answer) { // the backend's: its words, and nothing else of it
+		if answer := new(connect.Error); errors.As(err, &answer) && !errors.As(err, new(*refusal)) { // the backend's: its words, and nothing else of it
 			visiting(ctx).record.Code, visiting(ctx).record.Reason = answer.Code().String(), cut(answer.Message(), longestPath)
 			return nil, connect.NewError(answer.Code(), errors.New(answer.Message()))
 		}
@@ -84,7 +84,15 @@ func unary[Request, Response any](d *Door, procedure, operation string, send met
 	}
 	handler := connect.NewUnaryHandler(procedure, serve, connect.WithReadMaxBytes(most), packing(),
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}))
-	return route{http.MethodPost, operation, handler, false}
+	asked := shapeOf(any(new(Request)).(proto.Message).ProtoReflect().Descriptor())
+	weighing := func(w http.ResponseWriter, r *http.Request) {
+		if err := d.weighed(r, asked, most); err != nil {
+			d.refused(w, r, err)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}
+	return route{http.MethodPost, operation, http.HandlerFunc(weighing), false}
 }
 
 func through[Request, Response any](

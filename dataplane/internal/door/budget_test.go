@@ -1,0 +1,307 @@
+package door
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	querierv1 "github.com/grafana/pyroscope/api/gen/proto/go/querier/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+const push = "/push.v1.PusherService/Push"
+
+func TestABudgetIsNotOverdrawn(t *testing.T) {
+	const whole = 1000
+	of := newBudget(whole) // 750 in reserve
+	var used, most, finished atomic.Int64
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			for range 100 {
+				one, took := &holding{of: of}, int64(0)
+				for range 9 { // 900 each: no two of them fit at once, and one does if nobody else has more than 100
+					if one.take(t.Context(), 100) == nil {
+						took += 100
+						now := used.Add(100)
+						for before := most.Load(); now > before && !most.CompareAndSwap(before, now); before = most.Load() {
+						}
+					}
+				}
+				if took == 900 {
+					finished.Add(1)
+				}
+				used.Add(-took)
+				one.keep(0)
+			}
+		})
+	}
+	all.Wait()
+	if most.Load() > whole || most.Load() < 900 || finished.Load() < 50 {
+		t.Errorf("%d of %d were held at once, %d had all", most.Load(), whole, finished.Load())
+	}
+	if !of.common.TryAcquire(whole-of.reserve) || !of.turn.TryAcquire(1) {
+		t.Error("somebody kept a part")
+	}
+}
+
+func TestWhoTakesTooMuchIsToldSo(t *testing.T) {
+	of := newBudget(400) // 300 in reserve
+	of.patience = 0
+	one, other, third := &holding{of: of}, &holding{of: of}, &holding{of: of}
+	takes := func(who *holding, bytes int64, says string) {
+		t.Helper()
+		if err := who.take(t.Context(), bytes); says == "" && err != nil || !strings.Contains(fmt.Sprint(err), says) {
+			t.Errorf("%d: %v", bytes, err)
+		}
+	}
+	takes(one, 401, "ask for less")
+	takes(one, 60, "")
+	takes(other, 60, "") // of the reserve
+	takes(third, 60, "try again")
+	takes(other, 241, "try again") // the reserve is not enough
+	takes(other, 240, "")
+	other.keep(30) // fits beside the first: the turn is free
+	takes(third, 60, "")
+	one.keep(0)
+	takes(other, 60, "")
+}
+
+// A request waits for another to end.
+func TestWhoWaitsIsLetInOnceThereIsRoom(t *testing.T) {
+	of := newBudget(400)
+	of.patience = time.Minute
+	one, other, third := &holding{of: of}, &holding{of: of}, &holding{of: of}
+	for _, who := range []*holding{one, other} {
+		if err := who.take(t.Context(), 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error)
+	go func() { done <- third.take(context.Background(), 60) }()
+	other.keep(0)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// roomy is a world of these limits, before a backend that answers each query alike.
+func roomy(t *testing.T, megabytes int, answer []byte) *world {
+	t.Helper()
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/proto")
+		if r.URL.Path == push {
+			return
+		}
+		_, _ = w.Write(answer)
+	}))
+	t.Cleanup(backend.Close)
+	w := before(t, backend.URL)
+	text, err := os.ReadFile(w.folders.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := strings.Replace(string(text), "bodyMegabytes: 1, answerMegabytes: 8", fmt.Sprintf("bodyMegabytes: %d, answerMegabytes: %d", megabytes, megabytes), 1)
+	if given == string(text) {
+		t.Fatal("the limits are written in another way")
+	}
+	w.write(w.folders.Config, given)
+	w.start(w.leases)
+	return w
+}
+
+// wide is a flame graph of so many numbers, which are as short as they can be: what becomes most of its bytes.
+func wide(t *testing.T, numbers int) []byte {
+	t.Helper()
+	graph := &querierv1.FlameGraph{}
+	for range numbers / 1000 {
+		level := &querierv1.Level{Values: make([]int64, 1000)}
+		for i := range level.Values {
+			level.Values[i] = 1
+		}
+		graph.Levels = append(graph.Levels, level)
+	}
+	text, err := proto.Marshal(&querierv1.SelectMergeStacktracesResponse{Flamegraph: graph})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// Whatever a request comes to, it gives back all that it took.
+func TestNothingStaysTaken(t *testing.T) {
+	w := roomy(t, 1, wide(t, 10_000))
+	agents, gzip := w.program(agent), header("Content-Encoding", "gzip")
+	for name, send := range map[string]func(){
+		"an answer":       func() { w.post(w.person(reader), stacks, stacktracesOf("")) },
+		"a refusal":       func() { w.post(w.person(reader), wholeOne, stacktracesOf("")) },
+		"a push":          func() { w.post(agents, push, zipped(pushOf("payments")), gzip) },
+		"a bomb":          func() { w.post(agents, push, zipped(strings.Repeat(" ", 8<<20)), gzip) },
+		"a body cut off":  func() { w.post(agents, push, zipped(pushOf("payments"))[:40], gzip) },
+		"no JSON":         func() { w.post(agents, push, "{") },
+		"OTLP":            func() { w.post(agents, otlpPath, `{"resourceProfiles":[]}`) },
+		"an old push":     func() { w.post(agents, "/ingest?name=a", "") },
+		"an old question": func() { w.send(http.MethodGet, w.person(reader), "/tenant/payments/pyroscope/render?query=a", "", nil) },
+	} {
+		lines := len(w.journal.all())
+		send()
+		if len(w.journal.all()) != lines+1 {
+			t.Fatalf("%s left %d lines", name, len(w.journal.all())-lines)
+		}
+		of := w.door.(*Door).budget
+		if err := of.common.Acquire(t.Context(), of.whole-of.reserve); err != nil { // the last request may still be ending
+			t.Fatalf("%s: %v", name, err)
+		}
+		of.common.Release(of.whole - of.reserve)
+	}
+}
+
+func TestWithoutMemoryRequestsAreRefusedAndOnRecord(t *testing.T) {
+	w := roomy(t, 16, wide(t, 1<<20))
+	door := w.door.(*Door)
+	door.budget = newBudget(8 << 20)
+	door.budget.patience = 0
+	agents := w.program(agent)
+	for name, send := range map[string]func() (int, string){
+		"an answer": func() (int, string) { return w.post(w.person(reader), stacks, stacktracesOf("")) },
+		"a push":    func() (int, string) { return w.post(agents, push, strings.Repeat(" ", 4<<20)+pushOf("payments")) },
+		"OTLP":      func() (int, string) { return w.post(agents, otlpPath, strings.Repeat(" ", 4<<20)+`{}`) },
+		"an old push": func() (int, string) {
+			return w.send(http.MethodPost, agents, "/ingest?format=pprof&name=a%7Bteam%3Dpayments%7D", "", make([]byte, 4<<20))
+		},
+	} {
+		status, body := send()
+		if record := w.last(); status != http.StatusTooManyRequests || record.Rule != "memory" || record.Allowed || record.Code != "resource_exhausted" {
+			t.Errorf("%s: %d %.100s; %+v", name, status, body, record)
+		}
+	}
+	if status, body := w.post(agents, push, pushOf("payments")); status != http.StatusOK {
+		t.Errorf("a small push: %d %s", status, body)
+	}
+}
+
+// 16 MB of series that hold nothing would be more than a gigabyte. They are counted where they lie.
+func TestAHostilePushIsRefusedBeforeItIsDecoded(t *testing.T) {
+	w := roomy(t, 16, nil)
+	agents := w.program(agent)
+	empty := bytes.Repeat([]byte{0x0a, 0x00}, 8<<20-8)
+	table := bytes.Repeat([]byte{0x12, 0x00}, 8<<20-8) // OTLP: a dictionary for each
+	for name, c := range map[string]struct {
+		path, kind string
+		body       []byte
+		rule       string
+	}{
+		"series":         {push, "application/proto", empty, "malformed"},
+		"series of gRPC": {push, "application/grpc", append([]byte{0, 0, 0xff, 0xff, 0xf0}, empty...), "malformed"},
+		"series of JSON": {push, "application/json", []byte(`{"series":[{}` + strings.Repeat(",{}", 5<<20) + `]}`), "body"},
+		"dictionaries":   {otlpPath, "application/x-protobuf", table, "body"},
+		"and in gRPC":    {otlpProcedure, "application/grpc", append([]byte{0, 0, 0xff, 0xff, 0xf0}, table...), "body"},
+	} {
+		request := httptest.NewRequest(http.MethodPost, c.path, bytes.NewReader(c.body))
+		request.ProtoMajor = 2
+		request.Header.Set("Content-Type", c.kind)
+		request.Header.Set("Authorization", "Bearer "+agents)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		w.door.ServeHTTP(httptest.NewRecorder(), request)
+		runtime.ReadMemStats(&after)
+		if record := w.last(); record.Rule != c.rule || record.Allowed {
+			t.Errorf("%s: %+v", name, record)
+		}
+		// The body in a slice that grew, and no object of it.
+		if made := after.TotalAlloc - before.TotalAlloc; made > 128<<20 {
+			t.Errorf("%s made %d MB", name, made>>20)
+		}
+	}
+}
+
+// As in the pod: at GOMEMLIMIT, with more asked at once than fits, the program stays below what it may have.
+func TestManyLargeAnswersStayInsideThePod(t *testing.T) {
+	const limit, pod = 460 << 20, 512 << 20 // components/gateway.py
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
+	w := roomy(t, 16, wide(t, 15<<20))
+	body := []byte(strings.Repeat(" ", 12<<20) + pushOf("payments"))
+	runtime.GC()
+	debug.FreeOSMemory()
+	var most, answered, refused atomic.Int64
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		var now runtime.MemStats
+		for {
+			runtime.ReadMemStats(&now)
+			most.Store(max(most.Load(), int64(now.Sys-now.HeapReleased)))
+			select {
+			case <-stop:
+				return
+			default:
+				runtime.Gosched()
+			}
+		}
+	}()
+	var all sync.WaitGroup
+	for i := range 24 {
+		all.Go(func() {
+			token, path, kind, text := w.person(reader), stacks, "application/proto", query1(t)
+			switch i % 4 {
+			case 2:
+				kind, text = "application/json", []byte(stacktracesOf(""))
+			case 3:
+				token, path, kind, text = w.program(agent), push, "application/json", body
+			}
+			request := httptest.NewRequest(http.MethodPost, path, bytes.NewReader(text))
+			request.Header.Set("Content-Type", kind)
+			request.Header.Set("Authorization", "Bearer "+token)
+			answer := &nothing{}
+			w.door.ServeHTTP(answer, request)
+			if answer.status == http.StatusOK {
+				answered.Add(1)
+			} else {
+				refused.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	close(stop)
+	<-stopped
+	t.Logf("%d MB at most; %d were answered, %d refused", most.Load()>>20, answered.Load(), refused.Load())
+	if most.Load() > pod || answered.Load() == 0 || refused.Load() == 0 {
+		t.Errorf("%d MB at most; %d were answered, %d refused", most.Load()>>20, answered.Load(), refused.Load())
+	}
+}
+
+func query1(t *testing.T) []byte {
+	start, end := window()
+	text, err := proto.Marshal(&querierv1.SelectMergeStacktracesRequest{ProfileTypeID: cpu, LabelSelector: `{service_name="checkout"}`, Start: start, End: end})
+	if err != nil {
+		t.Error(err)
+	}
+	return text
+}
+
+// nothing takes an answer and keeps none of it.
+type nothing struct {
+	header http.Header
+	status int
+}
+
+func (n *nothing) Header() http.Header {
+	if n.header == nil {
+		n.header = http.Header{}
+	}
+	return n.header
+}
+func (n *nothing) WriteHeader(status int)         { n.status = status }
+func (n *nothing) Write(text []byte) (int, error) { return len(text), nil }
