@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -26,13 +27,9 @@ func ingest(r *http.Request, _ time.Time) (*Call, *http.Request, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	name, err := labelset.Parse(given.Get("name"))
+	name, labels, err := labelled(given.Get("name"))
 	if err != nil {
-		return nil, nil, invalid("name cannot be read; it is written service{label=value,label=value}")
-	}
-	labels := map[string]string{}
-	for key, value := range name.Labels() {
-		labels[key] = value
+		return nil, nil, err
 	}
 	if labels[serviceLabel] == "" {
 		labels[serviceLabel] = labels["__name__"]
@@ -41,7 +38,7 @@ func ingest(r *http.Request, _ time.Time) (*Call, *http.Request, error) {
 	if err := call.written(labels); err != nil {
 		return nil, nil, err
 	}
-	given.Set("name", name.Normalized())
+	given.Set("name", name)
 	for _, key := range []string{"from", "until", "sampleRate"} {
 		if text := given.Get(key); text != "" {
 			if _, err := strconv.ParseUint(text, 10, 63); err != nil {
@@ -55,6 +52,21 @@ func ingest(r *http.Request, _ time.Time) (*Call, *http.Request, error) {
 		return nil, nil, err
 	}
 	return call, send(r.URL.Path, given, kind, body), nil
+}
+
+// labelled reads a name with its labels, and writes it anew. The parser knows no quotes: a value may hold braces, commas
+// and other labels, which it reads as such once they are written anew. What is sent has to be read there as it was here.
+func labelled(text string) (name string, labels map[string]string, err error) {
+	first, err := labelset.Parse(text)
+	if err != nil {
+		return "", nil, invalid("name cannot be read; it is written service{label=value,label=value}")
+	}
+	name = first.Normalized()
+	again, err := labelset.Parse(name)
+	if err != nil || !maps.Equal(first.Labels(), again.Labels()) {
+		return "", nil, invalid("name can be read in two ways; leave braces and commas out of its values")
+	}
+	return name, maps.Clone(first.Labels()), nil
 }
 
 // profile reads the body of a push: a form, or a pprof file alone.
