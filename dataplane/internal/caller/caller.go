@@ -42,7 +42,14 @@ type Refused struct{ Reason string }
 
 func (r Refused) Error() string { return r.Reason }
 
+// Expired is a Refused whose token was good until a short while ago: it is known who it is.
+type Expired struct {
+	Refused
+	Subject string
+}
+
 const (
+	lately   = 24 * time.Hour   // how long it is known of an expired token
 	maxToken = 16 << 10         // bytes; a token of a person in 300 groups has about 8,000
 	maxSkew  = 60 * time.Second // of clocks
 )
@@ -140,4 +147,4 @@ func peek(raw string) (claims, error) {
 }
 
 // IsRefused tells a token that does not count from one that could not be verified.
-func IsRefused(err error) bool { return errors.As(err, new(Refused)) }
+func IsRefused(err error) bool { return errors.As(err, new(Refused)) || errors.As(err, new(Expired)) }

@@ -3,6 +3,7 @@ package caller
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -55,12 +56,19 @@ func (i *issuers) verify(ctx context.Context, raw, from, audience string) (*oidc
 	if err != nil {
 		return nil, err
 	}
-	verifier := provider.Verifier(&oidc.Config{ClientID: audience, SupportedSigningAlgs: algorithms})
-	token, err := verifier.Verify(oidc.ClientContext(ctx, i.client), raw)
-	if err != nil {
-		if unfetched(err) {
-			return nil, fmt.Errorf("the keys of %s cannot be fetched", from)
+	ctx = oidc.ClientContext(ctx, i.client)
+	config := oidc.Config{ClientID: audience, SupportedSigningAlgs: algorithms}
+	token, err := provider.Verifier(&config).Verify(ctx, raw)
+	switch expired := new(oidc.TokenExpiredError); {
+	case unfetched(err):
+		return nil, fmt.Errorf("the keys of %s cannot be fetched", from)
+	case errors.As(err, &expired) && i.now().Sub(expired.Expiry) < lately:
+		config.SkipExpiryCheck = true // all else is checked once more, the signature too
+		if token, err := provider.Verifier(&config).Verify(ctx, raw); err == nil {
+			return nil, Expired{Refused{reason(expired)}, token.Subject}
 		}
+		return nil, Refused{reason(expired)}
+	case err != nil:
 		return nil, Refused{reason(err)}
 	}
 	if token.IssuedAt.After(time.Now().Add(maxSkew)) {

@@ -39,6 +39,61 @@ func TestNobodyFillsTheRecord(t *testing.T) {
 	}
 }
 
+// knocks counts how many of so many requests get an answer, and what the last of them is.
+func (w *world) knocks(count int, token string) (answered, status int) {
+	w.t.Helper()
+	for range count {
+		request, _ := http.NewRequest(http.MethodPost, w.url+names, nil)
+		request.Header.Set("Authorization", "Bearer "+token)
+		if answer, err := http.DefaultTransport.RoundTrip(request); err == nil {
+			answer.Body.Close()
+			answered, status = answered+1, answer.StatusCode
+		}
+	}
+	return answered, status
+}
+
+// Behind a load balancer all come from one address. Who signed in yesterday is told so, whoever else knocks from there.
+func TestAStrayLocksNobodyElseOut(t *testing.T) {
+	w := newWorld(t)
+	ended := func(subject string, since time.Duration) string {
+		return w.issuer.token(t, map[string]any{"aud": "flameplane", "sub": subject, "groups": []string{reader}, "exp": time.Now().Add(-since).Unix()})
+	}
+	w.door.(*Door).strays = newStrays(0, 10)
+	if answered, _ := w.knocks(20, "made.up.token"); answered != 10 {
+		t.Fatalf("%d were answered", answered)
+	}
+	if answered, status := w.knocks(50, ended("ann", time.Hour)); answered != 50 || status != http.StatusUnauthorized {
+		t.Errorf("who was here today: %d answers, %d", answered, status)
+	}
+	if record := w.last(); record.Subject != "ann" || record.Rule != "token" || record.Allowed {
+		t.Errorf("%+v", record)
+	}
+	for name, token := range map[string]string{
+		"two days ago":     ended("ann", 48*time.Hour),
+		"another audience": w.issuer.token(t, map[string]any{"aud": "grafana", "exp": time.Now().Add(-time.Hour).Unix()}),
+		"another's key":    newIssuer(t).token(t, map[string]any{"iss": w.issuer.url, "aud": "flameplane", "exp": time.Now().Add(-time.Hour).Unix()}),
+		"no time at all":   w.issuer.token(t, map[string]any{"aud": "flameplane", "exp": nil}),
+	} {
+		if answered, _ := w.knocks(3, token); answered != 0 {
+			t.Errorf("%s: %d answers", name, answered)
+		}
+	}
+}
+
+func TestAnExpiredTokenFillsNoRecord(t *testing.T) {
+	w := newWorld(t)
+	w.door.(*Door).expired = newStrays(0, 10)
+	token := w.issuer.token(t, map[string]any{"aud": "flameplane", "exp": time.Now().Add(-time.Hour).Unix()})
+	answered, _ := w.knocks(30, token)
+	if lines := len(w.journal.all()); answered != 10 || lines != 10 {
+		t.Errorf("%d answers, %d lines", answered, lines)
+	}
+	if status, body := w.post(w.person(reader), names, query("")); status != http.StatusOK {
+		t.Errorf("with a new token: %d %s", status, body)
+	}
+}
+
 func TestALineIsShortWhateverIsAsked(t *testing.T) {
 	w := newWorld(t)
 	gzip := header("Content-Encoding", "gzip")

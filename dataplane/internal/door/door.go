@@ -51,6 +51,7 @@ type Door struct {
 	budget   *budget
 	limits   *limits
 	strays   *strays // addresses whose tokens do not count
+	expired  *strays // people and jobs whose token was good a while ago
 	callers  *strays // whoever they are: more than a program or a person has a use for
 	protocol *connect.ErrorWriter
 }
@@ -61,7 +62,7 @@ func New(parts Parts) *Door {
 		parts.Now = time.Now
 	}
 	door := &Door{Parts: parts, limits: newLimits(), budget: newBudget(ownBudget()), strays: newStrays(straysPerSecond, straysBurst),
-		callers: newStrays(callsPerSecond, callsBurst), protocol: connect.NewErrorWriter()}
+		expired: newStrays(expiredPerSecond, expiredBurst), callers: newStrays(callsPerSecond, callsBurst), protocol: connect.NewErrorWriter()}
 	door.routes = door.table()
 	return door
 }
@@ -157,7 +158,14 @@ func (d *Door) answer(w *held, r *http.Request) {
 
 // stranger is the answer to whoever could not be verified.
 func (d *Door) stranger(r *http.Request, err error) error {
-	d.strays.seen(address(r)) // never returns for one who keeps knocking
+	var expired caller.Expired
+	if errors.As(err, &expired) {
+		// An address may be a load balancer's, and so everybody's: whoever is known counts alone, and is told to sign in.
+		visiting(r.Context()).record.Subject = cut(expired.Subject, longestAgent)
+		d.expired.seen(expired.Subject)
+	} else {
+		d.strays.seen(address(r)) // never returns for one who keeps knocking
+	}
 	if !caller.IsRefused(err) {
 		slog.Warn("tokens cannot be verified", "err", err)
 		return refuse(unavailable, "cannot-verify", "the token cannot be verified right now")

@@ -60,8 +60,8 @@ func (l *limits) enter(tenant string, kind Kind, bounds settings.Limits) (func()
 	}, nil
 }
 
-// strays are addresses whose tokens do not count. Each such answer is a line on disk: who keeps asking gets no answer
-// any more, so that nobody can fill the disk of the audit log and then read unseen.
+// strays are those whose tokens do not count, by address, or by subject where it is known. Each such answer is a line on
+// disk: who keeps asking gets no answer any more, so that nobody can fill the disk of the audit log and then read unseen.
 type strays struct {
 	mutex     sync.Mutex
 	known     map[string]*rate.Limiter
@@ -73,6 +73,9 @@ const (
 	straysPerSecond = 5
 	straysBurst     = 100
 	mostStrays      = 10_000 // that are remembered
+	// Of one person or job. A dashboard that is left open asks fifty times at once, again and again.
+	expiredPerSecond = 20
+	expiredBurst     = 200
 	// Of one pod, person or job. A dashboard asks fifty times at once; a node pushes once for each tenant.
 	callsPerSecond = 100
 	callsBurst     = 1000
@@ -83,15 +86,15 @@ func newStrays(perSecond rate.Limit, burst int) *strays {
 }
 
 // seen counts one. For one too many the connection is cut, which is no answer.
-func (s *strays) seen(address string) {
+func (s *strays) seen(who string) {
 	s.mutex.Lock()
 	if len(s.known) >= mostStrays {
 		clear(s.known)
 	}
-	one := s.known[address]
+	one := s.known[who]
 	if one == nil {
 		one = rate.NewLimiter(s.perSecond, s.burst)
-		s.known[address] = one
+		s.known[who] = one
 	}
 	s.mutex.Unlock()
 	if !one.AllowN(time.Now(), 1) {
