@@ -46,8 +46,13 @@ class NetworkProbe(Component):
         Service(
             f"{SYSTEM_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, SYSTEM_NAMESPACE, annotations=waited_for),
-            # Where policies are not enforced nobody gets ready, and they have to find each other all the same.
-            spec={**specs.members(selector, open=OPEN), "publish_not_ready_addresses": True},
+            # Where policies are not enforced nobody gets ready, and they have to find each other all the same; by IPv4 and
+            # IPv6 where the cluster has both, which are filtered apart.
+            spec={
+                **specs.members(selector, open=OPEN),
+                "publish_not_ready_addresses": True,
+                "ip_family_policy": "PreferDualStack",
+            },
             opts=self.options(),
         )
         PodDisruptionBudget(
@@ -107,7 +112,7 @@ def _pod(images: Images, demand: bool) -> PodSpecArgsDict:
                     f"--metrics=:{METRICS_PORT}",
                     *(["--demand"] if demand else []),
                 ],
-                "env": [pods.field("POD_IP", "status.podIP")],
+                "env": [pods.field("POD_IPS", "status.podIPs")],
                 "security_context": pods.restricted_container(),
                 "resources": pods.resources("5m", "16Mi", "100m", "32Mi"),
                 "ports": [pods.port("open", OPEN), pods.port("metrics", METRICS_PORT)],

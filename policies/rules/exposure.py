@@ -47,7 +47,9 @@ OUTSIDE_ANNOTATIONS: Final = (
     "tailscale.com/",
 )
 # All that a Service of the platform may say.
-SERVICE_FIELDS: Final = ("type", "selector", "ports", "clusterIP", "publishNotReadyAddresses", "internalTrafficPolicy")
+SERVICE_FIELDS: Final = (
+    *("type", "selector", "ports", "clusterIP", "publishNotReadyAddresses", "ipFamilyPolicy", "internalTrafficPolicy"),
+)
 PORT_FIELDS: Final = ("name", "port", "targetPort", "protocol")
 
 
@@ -121,6 +123,7 @@ def _leads(manifest: Manifest, of: Door) -> Iterator[Violation]:
     expected = {
         "clusterIP": "None" if of.headless else None,
         "publishNotReadyAddresses": True if of.unready else None,
+        "ipFamilyPolicy": "PreferDualStack" if of.dual else None,
         "internalTrafficPolicy": "Local" if of.local else None,
     }
     for field, wanted in expected.items():

@@ -200,7 +200,7 @@ def _network_probe(settings: Settings) -> Workload:
             *demand,
         ),
         size=("5m", "16Mi", "100m", "32Mi"),
-        environment={"POD_IP": from_field("status.podIP")},
+        environment={"POD_IPS": from_field("status.podIPs")},
         ports={"open": 8090, "metrics": 4041},
         ready=http("/ready", "metrics"),
         alive=http("/healthz", "metrics", 30),

@@ -39,6 +39,7 @@ class Door:
     ports: tuple[tuple[int, str], ...]
     headless: bool = False
     unready: bool = False  # publishNotReadyAddresses: members have to find each other before they are ready
+    dual: bool = False  # ipFamilyPolicy: by IPv4 and IPv6 where the cluster has both
     local: bool = False  # internalTrafficPolicy: a receiver knows the pods of its own node only
 
 
@@ -49,7 +50,7 @@ SERVICES: Final = {
     PROXY: Door((APP, EGRESS_PROXY), ((PROXY_PORT, "proxy"),)),
     f"{AGENT_NAMESPACE}/node-receiver": Door((APP, "flameplane-node"), ((HTTP, "http"),), local=True),
     # They have to find each other where nobody gets ready.
-    PROBE: Door((APP, "network-probe"), ((PROBE_OPEN, "open"),), headless=True, unready=True),
+    PROBE: Door((APP, "network-probe"), ((PROBE_OPEN, "open"),), headless=True, unready=True, dual=True),
     STORAGE: Door((APP, "object-storage"), ((STORAGE_PORT, "s3"),)),
     DEVSTORE: Door((APP, "devstore"), ((HTTP, "http"),)),
     PYROSCOPE: Door((APP, "pyroscope"), ((HTTP, "http"),)),

@@ -37,13 +37,13 @@ func main() {
 	demand := flag.Bool("demand", false, "be ready only where policies are enforced")
 	flag.Parse()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
-	own, err := netip.ParseAddr(os.Getenv("POD_IP"))
+	own, err := netprobe.Addresses(os.Getenv("POD_IPS"))
 	if err != nil {
-		err = fmt.Errorf("POD_IP is no address: %w", err)
+		err = fmt.Errorf("POD_IPS is no list of addresses: %w", err)
 	} else if *peers == "" {
 		err = errors.New("-peers is missing")
 	} else {
-		probe := &netprobe.Probe{Ports: ports, Own: own, Peers: resolved(*peers), Timeout: callTime}
+		probe := netprobe.NewProbe(ports, own, resolved(*peers), callTime)
 		err = run(probe, *metrics, *every, *demand)
 	}
 	if err != nil {
@@ -54,7 +54,7 @@ func main() {
 
 func resolved(name string) func(context.Context) ([]netip.Addr, error) {
 	return func(ctx context.Context) ([]netip.Addr, error) {
-		return net.DefaultResolver.LookupNetIP(ctx, "ip4", name)
+		return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 	}
 }
 
@@ -70,7 +70,7 @@ func run(probe *netprobe.Probe, metrics string, every time.Duration, demand bool
 	server := &http.Server{Addr: metrics, Handler: mux, ReadHeaderTimeout: callTime}
 	failed := make(chan error, 2)
 	go func() { failed <- server.ListenAndServe() }()
-	go func() { failed <- netprobe.Listen(ctx, netip.IPv4Unspecified(), probe.Ports) }()
+	go func() { failed <- netprobe.Listen(ctx, "", probe.Ports) }()
 	timer := time.NewTimer(0)
 	for {
 		select {

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,11 +35,111 @@ func world(t *testing.T, open, ingress, egress bool) *Probe {
 		go func() { _ = hangUp(listener) }()
 		return number
 	}
-	return &Probe{
-		Ports:   Ports{port(open), port(ingress), port(egress)},
-		Own:     own,
-		Peers:   func(context.Context) ([]netip.Addr, error) { return []netip.Addr{own, other}, nil },
-		Timeout: time.Second,
+	return NewProbe(Ports{port(open), port(ingress), port(egress)}, []netip.Addr{own}, found(own, other), time.Second)
+}
+
+func found(addresses ...netip.Addr) func(context.Context) ([]netip.Addr, error) {
+	return func(context.Context) ([]netip.Addr, error) { return slices.Clone(addresses), nil }
+}
+
+// Who gets through in one family has shown it; who says nothing in one has the other prove nothing.
+func TestEachFamilyIsShown(t *testing.T) {
+	const closed, ingress, egress, silent, open = "closed", "ingress open", "egress open", "silent", "open"
+	for name, c := range map[string]struct {
+		four, six string
+		says      string
+	}{
+		"both hold":                  {closed, closed, "are enforced"},
+		"IPv4 alone":                 {closed, "", "are enforced"},
+		"IPv6 alone":                 {"", closed, "are enforced"},
+		"IPv6 alone, open":           {"", open, "NOT enforced: the cluster"},
+		"IPv6 is forgotten":          {closed, open, "NOT enforced: the cluster"},
+		"IPv4 is forgotten":          {open, closed, "NOT enforced: the cluster"},
+		"one each":                   {ingress, egress, "NOT enforced: the cluster"},
+		"IPv6 on the way in":         {closed, ingress, "NOT enforced on the way in"},
+		"IPv6 is silent":             {closed, silent, "not known"},
+		"IPv4 is silent":             {silent, closed, "not known"},
+		"one silent, the other open": {egress, silent, "NOT enforced on the way out"},
+		"none":                       {"", "", "no other pod"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fours := []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")}
+			sixes := []netip.Addr{netip.MustParseAddr("fd00::1"), netip.MustParseAddr("fd00::2")}
+			own, peers := []netip.Addr{}, []netip.Addr{}
+			for how, addresses := range map[*string][]netip.Addr{&c.four: fours, &c.six: sixes} {
+				if *how != "" {
+					own, peers = append(own, addresses[0]), append(peers, addresses...)
+				}
+			}
+			probe := NewProbe(Ports{Open: 1, IngressClosed: 2, EgressClosed: 3}, own, found(peers...), time.Second)
+			probe.call = func(_ context.Context, peer netip.Addr, port int) error {
+				how := c.four
+				if peer.Is6() {
+					how = c.six
+				}
+				through := map[string][]int{closed: {1}, ingress: {1, 2}, egress: {1, 3}, open: {1, 2, 3}}[how]
+				if slices.Contains(own, peer) || !slices.Contains(through, port) {
+					return errors.New("no answer")
+				}
+				return nil
+			}
+			if verdict := probe.Round(t.Context()); !strings.Contains(verdict.String(), c.says) {
+				t.Errorf("got %q", verdict)
+			}
+		})
+	}
+}
+
+func TestOfAnotherFamilyNothingIsCalled(t *testing.T) {
+	probe := world(t, true, false, false)
+	probe.Peers = found(own, other, netip.MustParseAddr("fd00::2"))
+	call := probe.call
+	probe.call = func(ctx context.Context, peer netip.Addr, port int) error {
+		if peer.Is6() {
+			t.Error("a pod without IPv6 calls", peer)
+		}
+		return call(ctx, peer, port)
+	}
+	if verdict := probe.Round(t.Context()); !verdict.Enforced() {
+		t.Errorf("got %q", verdict)
+	}
+}
+
+func TestAddressesOfThePod(t *testing.T) {
+	for text, count := range map[string]int{"10.0.0.1": 1, "fd00::1": 1, "10.0.0.1,fd00::1": 2, "10.0.0.1, fd00::1": 2, "": 0, "10.0.0.1,": 0, "pod": 0} {
+		if got, err := Addresses(text); len(got) != count || (err != nil) != (count == 0) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+}
+
+// Both families are taken by one socket, where the machine has both.
+func TestItListensInBothFamilies(t *testing.T) {
+	ports := world(t, false, false, false).Ports
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- Listen(ctx, "", ports) }()
+	hosts := []string{"127.0.0.1"}
+	if one, err := net.Listen("tcp", "[::1]:0"); err == nil {
+		one.Close()
+		hosts = append(hosts, "::1")
+	}
+	for _, host := range hosts {
+		for deadline := time.Now().Add(10 * time.Second); ; {
+			connection, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(ports.Open)))
+			if err == nil {
+				connection.Close()
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %v", host, err)
+			}
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -167,7 +269,7 @@ func TestListenOpensAllPortsOrNone(t *testing.T) {
 	defer taken.Close()
 	free := world(t, false, false, false).Ports
 	free.EgressClosed = taken.Addr().(*net.TCPAddr).Port
-	if err := Listen(t.Context(), own, free); err == nil {
+	if err := Listen(t.Context(), own.String(), free); err == nil {
 		t.Error("it listens on a port that is taken")
 	}
 	if connection, err := net.Dial("tcp", net.JoinHostPort(own.String(), "0")); err == nil {

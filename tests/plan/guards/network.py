@@ -179,6 +179,8 @@ def services_lead_to_their_own_pods(stack: Stack) -> Iterator[str]:
             yield f"{label(service)} leads to {found}"
         if name(service) == "node-receiver" and spec.get("internalTrafficPolicy") != "Local":
             yield f"{label(service)} leads to other nodes: a receiver knows the pods of its own node only"
+        if called == PROBE and spec.get("ipFamilyPolicy") != "PreferDualStack":
+            yield f"{label(service)} names addresses of one family: the other could be open"
 
 
 GUARDS = (

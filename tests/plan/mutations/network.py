@@ -80,6 +80,9 @@ def _service(manifest: Manifest) -> Iterator[Edit]:
     if get(manifest, ("spec", "internalTrafficPolicy")):
         yield from removed(manifest, ("spec", "internalTrafficPolicy"))
         yield from replaced(manifest, ("spec", "internalTrafficPolicy"), "Cluster")
+    if get(manifest, ("spec", "ipFamilyPolicy")):
+        yield from removed(manifest, ("spec", "ipFamilyPolicy"))
+        yield from replaced(manifest, ("spec", "ipFamilyPolicy"), "SingleStack", "RequireDualStack")
     for port in each(manifest, ("spec", "ports")):
         yield from replaced(manifest, (*port, "nodePort"), 30000)
         yield from replaced(manifest, (*port, "targetPort"), 4042)
