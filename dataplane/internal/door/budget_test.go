@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -168,7 +169,7 @@ func TestNothingStaysTaken(t *testing.T) {
 }
 
 func TestWithoutMemoryRequestsAreRefusedAndOnRecord(t *testing.T) {
-	w := roomy(t, 16, wide(t, 1<<20))
+	w := roomy(t, 16, wide(t, 3<<20))
 	door := w.door.(*Door)
 	door.budget = newBudget(8 << 20)
 	door.budget.patience = 0
@@ -176,7 +177,11 @@ func TestWithoutMemoryRequestsAreRefusedAndOnRecord(t *testing.T) {
 	for name, send := range map[string]func() (int, string){
 		"an answer": func() (int, string) { return w.post(w.person(reader), stacks, stacktracesOf("")) },
 		"a push":    func() (int, string) { return w.post(agents, push, strings.Repeat(" ", 4<<20)+pushOf("payments")) },
-		"OTLP":      func() (int, string) { return w.post(agents, otlpPath, strings.Repeat(" ", 4<<20)+`{}`) },
+		"an old question": func() (int, string) {
+			asked := url.Values{"query": {cpu + `{service_name="checkout"}`}, "from": {"now-10m"}, "until": {"now"}}
+			return w.send(http.MethodGet, w.person(reader), "/tenant/payments/pyroscope/render?"+asked.Encode(), "", nil)
+		},
+		"OTLP": func() (int, string) { return w.post(agents, otlpPath, strings.Repeat(" ", 4<<20)+`{}`) },
 		"an old push": func() (int, string) {
 			return w.send(http.MethodPost, agents, "/ingest?format=pprof&name=a%7Bteam%3Dpayments%7D", "", make([]byte, 4<<20))
 		},

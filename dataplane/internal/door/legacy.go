@@ -2,6 +2,7 @@ package door
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,6 +67,9 @@ func (b *Backend) plain(request *http.Request, base string, mostMegabytes int) (
 	defer response.Body.Close()
 	most := int64(mostMegabytes) << 20
 	answer, err := io.ReadAll(io.LimitReader(response.Body, most+1))
+	if errors.As(err, new(*refusal)) {
+		return 0, "", nil, err // there is no memory for it
+	}
 	if err != nil || int64(len(answer)) > most {
 		return 0, "", nil, refuse(unavailable, "backend", "the backend's answer was cut off or is too large")
 	}
