@@ -23,6 +23,9 @@ type budget struct {
 	reserve  int64
 	turn     *semaphore.Weighted // of one, in the order in which they came
 	patience time.Duration
+
+	mutex  sync.Mutex
+	unread map[string]int64 // bytes of answers that wait to be read, by who asked
 }
 
 const (
@@ -35,6 +38,9 @@ const (
 	usualBudget = 460 << 20 * budgetShare / 100
 	// How long a request waits for its turn. Agents and dashboards try again after a refusal.
 	budgetPatience = 5 * time.Second
+	// Of the whole, in hundredths: what one caller may leave unread. Whoever asks and does not read would hold up all
+	// others, who wait for the same memory.
+	unreadShare = 12
 )
 
 // What a byte costs that is held, by what is made of it: TestWhatAByteCosts measures it.
@@ -53,7 +59,27 @@ const (
 func newBudget(whole int64) *budget {
 	reserve := whole / 100 * reserveShare
 	return &budget{whole: whole, common: semaphore.NewWeighted(whole - reserve), reserve: reserve,
-		turn: semaphore.NewWeighted(1), patience: budgetPatience}
+		turn: semaphore.NewWeighted(1), patience: budgetPatience, unread: map[string]int64{}}
+}
+
+// leaves notes an answer that leaves, unless that is too much for one caller; the first one always may.
+func (b *budget) leaves(who string, bytes int64) bool {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	if before := b.unread[who]; before > 0 && before+bytes > b.whole/100*unreadShare {
+		return false
+	}
+	b.unread[who] += bytes
+	return true
+}
+
+// left ends it.
+func (b *budget) left(who string, bytes int64) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	if b.unread[who] -= bytes; b.unread[who] <= 0 {
+		delete(b.unread, who)
+	}
 }
 
 // ownBudget follows GOMEMLIMIT.

@@ -196,6 +196,52 @@ func TestWithoutMemoryRequestsAreRefusedAndOnRecord(t *testing.T) {
 	}
 }
 
+// Who asks and does not read is refused, and nobody else.
+func TestUnreadAnswersHoldUpNobodyElse(t *testing.T) {
+	w := roomy(t, 16, wide(t, 1<<20))
+	of := w.door.(*Door).budget
+	bob := w.issuer.token(t, map[string]any{"aud": "flameplane", "sub": "bob", "groups": []string{reader}})
+	for range 2 { // answers that were read are none
+		if status, body := w.post(w.person(reader), stacks, stacktracesOf("")); status != http.StatusOK {
+			t.Fatalf("%d %.100s", status, body)
+		}
+	}
+	allLeft(t, of)
+	share := of.whole / 100 * unreadShare
+	if !of.leaves("ann", share) || of.leaves("ann", 1) || !of.leaves("carol", share*2) {
+		t.Fatal("who has nothing unread gets an answer, whatever its size, and who has too much gets none")
+	}
+	status, _ := w.post(w.person(reader), stacks, stacktracesOf(""))
+	if record := w.last(); status != http.StatusTooManyRequests || record.Rule != "memory" || record.Allowed || record.Bytes > 1000 {
+		t.Errorf("%d %+v", status, record)
+	}
+	if status, body := w.post(bob, stacks, stacktracesOf("")); status != http.StatusOK {
+		t.Errorf("somebody else: %d %.100s", status, body)
+	}
+	of.left("ann", share)
+	if status, body := w.post(w.person(reader), stacks, stacktracesOf("")); status != http.StatusOK {
+		t.Errorf("%d %.100s", status, body)
+	}
+	of.left("carol", share*2)
+	allLeft(t, of)
+}
+
+// allLeft waits until the handlers of answers that were read have ended.
+func allLeft(t *testing.T, of *budget) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		of.mutex.Lock()
+		count := len(of.unread)
+		of.mutex.Unlock()
+		if count == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d callers have answers unread", count)
+		}
+	}
+}
+
 // 16 MB of series that hold nothing would be more than a gigabyte. They are counted where they lie.
 func TestAHostilePushIsRefusedBeforeItIsDecoded(t *testing.T) {
 	w := roomy(t, 16, nil)

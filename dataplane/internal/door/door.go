@@ -102,12 +102,18 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Address: address(r), Forwarded: cut(r.Header.Get("X-Forwarded-For"), longestAgent),
 		Agent: cut(r.UserAgent(), longestAgent),
 	}, done: func() {}, holding: &holding{of: d.budget}, weight: answerWeight}
-	// Until the answer is sent: somebody who reads slowly has the gateway hold it all the while.
+	// Until the answer is read: somebody who reads slowly has the gateway hold it all the while.
 	defer func() { one.done(); one.holding.keep(0) }()
 	body := &counted{ReadCloser: http.MaxBytesReader(w, r.Body, int64(one.state.Gateway.Limits.BodyMegabytes)<<20)}
 	r = r.WithContext(context.WithValue(r.Context(), visitKey{}, one))
 	r.Body = body
 	d.answer(answer, r)
+	if size := int64(answer.body.Cap()); d.budget.leaves(one.caller(), size) {
+		defer d.budget.left(one.caller(), size)
+	} else if one.kind != Export { // whose grant is used up by now; there are few
+		*answer = *newHeld()
+		d.refused(answer, r, refuse(tooMuch, "memory", "too many answers wait for you to read them; try again once you have"))
+	}
 	one.holding.keep(int64(answer.body.Cap()))
 	d.settle(one, answer, r, body.read, start)
 	w.Header().Set("X-Request-Id", one.record.Request)
@@ -132,7 +138,7 @@ func (d *Door) answer(w *held, r *http.Request) {
 		return
 	}
 	one.identified()
-	d.callers.seen(one.record.Subject + one.record.Pod)
+	d.callers.seen(one.caller())
 	tenant, path, err := place(r)
 	if err != nil {
 		d.refused(w, r, err)
@@ -172,6 +178,9 @@ func (d *Door) stranger(r *http.Request, err error) error {
 	}
 	return refuse(unauthenticated, "token", err.Error())
 }
+
+// caller is whoever counts as one: a pod, a person or a job.
+func (v *visit) caller() string { return v.record.Subject + v.record.Pod }
 
 func (v *visit) identified() {
 	v.record.Kind, v.record.Subject, v.record.Name = string(v.who.Kind), v.who.Subject, v.who.Name

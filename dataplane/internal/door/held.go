@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // held is an answer that has not left yet: nothing does before its line is on record. Answers are bounded, since those
@@ -40,8 +41,12 @@ func (h *held) sum() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// readTime is how long a client may take to read an answer.
+const readTime = time.Minute
+
 // release sends the answer.
 func (h *held) release(to http.ResponseWriter) {
+	_ = http.NewResponseController(to).SetWriteDeadline(time.Now().Add(readTime)) // every server has them
 	h.WriteHeader(http.StatusOK)
 	for key, values := range h.sent {
 		if !strings.HasPrefix(key, http.TrailerPrefix) {
