@@ -46,8 +46,8 @@ class NetworkProbe(Component):
         Service(
             f"{SYSTEM_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, SYSTEM_NAMESPACE, annotations=waited_for),
-            # Where policies are not enforced nobody gets ready, and they have to find each other all the same; by IPv4 and
-            # IPv6 where the cluster has both, which are filtered apart.
+            # Where policies are not enforced nobody gets ready, and they have to find each other all the same; by IPv4
+            # and IPv6 where the cluster has both, which are filtered apart.
             spec={
                 **specs.members(selector, open=OPEN),
                 "publish_not_ready_addresses": True,

@@ -198,7 +198,7 @@ func TestWithoutMemoryRequestsAreRefusedAndOnRecord(t *testing.T) {
 
 // Who asks and does not read is refused, and nobody else.
 func TestUnreadAnswersHoldUpNobodyElse(t *testing.T) {
-	w := roomy(t, 16, wide(t, 1<<20))
+	w := roomy(t, 16, wide(t, 50_000))
 	of := w.door.(*Door).budget
 	bob := w.issuer.token(t, map[string]any{"aud": "flameplane", "sub": "bob", "groups": []string{reader}})
 	for range 2 { // answers that were read are none
