@@ -1,5 +1,7 @@
 """The gateway: the only door to the backend, both ways."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +15,7 @@ from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 from components import network, pods, specs, tls
 from components.backend_urls import HTTP_PORT, BackendUrls, doors
 from components.base import APP_LABEL, Component
-from components.gateway_config import gateway_config
+from components.gateway_config import gateway_config, read_once
 from components.pods import METRICS_PORT, SERVICE_PORT, Images
 from components.scheduled_job import GATEWAY_CLIENT
 from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, BACKEND_NAMESPACE, SYSTEM_NAMESPACE
@@ -83,7 +85,13 @@ class Gateway(Component):
                 "selector": {"match_labels": selector},
                 "strategy": specs.ROLLING,
                 "template": {
-                    "metadata": {"labels": self.labels(NAME), "annotations": pods.scraped(METRICS_PORT)},
+                    "metadata": {
+                        "labels": self.labels(NAME),
+                        "annotations": {
+                            "flameplane.dev/config-checksum": _checksum(args),
+                            **pods.scraped(METRICS_PORT),
+                        },
+                    },
                     "spec": _pod(args),
                 },
             },
@@ -138,6 +146,12 @@ class Gateway(Component):
             ),
             opts=self.options(),
         )
+
+
+def _checksum(args: GatewayArgs) -> str:
+    """Another backend is another pod; what is read again needs none."""
+    once = read_once(args.settings, args.catalog, args.backend)
+    return hashlib.sha256(json.dumps(once, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _pod(args: GatewayArgs) -> PodSpecArgsDict:

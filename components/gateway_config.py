@@ -39,8 +39,7 @@ def gateway_config(settings: Settings, catalog: Catalog, backend: BackendUrls) -
     access = settings.access
     return _yaml(
         {
-            "backend": {**backend.as_config(), **({"tls": _tls()} if settings.backend.tls else {})},
-            **({"audit": _audit(settings, catalog)} if settings.cloud else {}),
+            **read_once(settings, catalog, backend),
             "people": {
                 "issuer": access.issuer,
                 "audience": access.audience,
@@ -56,6 +55,14 @@ def gateway_config(settings: Settings, catalog: Catalog, backend: BackendUrls) -
             "pluginSettings": _PLUGIN_SETTINGS,
         }
     )
+
+
+def read_once(settings: Settings, catalog: Catalog, backend: BackendUrls) -> dict[str, Any]:
+    """What the gateway reads when it starts, and not again: where profiles go, and the record of it."""
+    return {
+        "backend": {**backend.as_config(), **({"tls": _tls()} if settings.backend.tls else {})},
+        **({"audit": _audit(settings, catalog)} if settings.cloud else {}),
+    }
 
 
 def _readers(team: Team) -> list[str]:
