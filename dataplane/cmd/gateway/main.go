@@ -130,9 +130,12 @@ func run(ctx context.Context, o options, records io.Writer) error {
 	return serve(ctx, o, handler, status(registry, backend))
 }
 
+// inCluster says where the API server is; tests have a stand-in of it.
+var inCluster = rest.InClusterConfig
+
 // kubernetes is the API server, if there is one: without it, no service account counts and no grant is good.
 func kubernetes(namespace string) (caller.Reviews, grants.Store, error) {
-	config, err := rest.InClusterConfig()
+	config, err := inCluster()
 	if errors.Is(err, rest.ErrNotInCluster) {
 		slog.Warn("not in a cluster: no service accounts, and no exports")
 		return nil, grants.None{}, nil

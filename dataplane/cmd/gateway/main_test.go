@@ -27,11 +27,17 @@ import (
 	querierv1 "github.com/grafana/pyroscope/api/gen/proto/go/querier/v1"
 	"github.com/grafana/pyroscope/api/gen/proto/go/querier/v1/querierv1connect"
 	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
+	authentication "k8s.io/api/authentication/v1"
+	"k8s.io/client-go/rest"
 
 	"flameplane.dev/dataplane/internal/objects/standin"
 )
 
-const asGateway = "FLAMEPLANE_TEST_IS_THE_GATEWAY"
+const (
+	asGateway = "FLAMEPLANE_TEST_IS_THE_GATEWAY"
+	apiServer = "FLAMEPLANE_TEST_API_SERVER" // its address, which is the site's
+	merging   = "flameplane-system/flameplane-downsample"
+)
 
 // TestMain makes this program the gateway where a test asks for one that can be killed: the same `run`, which ships every
 // fifth of a second instead of every minute, and waits for a second at a stop.
@@ -41,6 +47,7 @@ func TestMain(m *testing.M) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	inCluster = func() (*rest.Config, error) { return &rest.Config{Host: os.Getenv(apiServer)}, nil }
 	o := parsed()
 	o.every, o.drain = time.Second/5, time.Second
 	if err := run(ctx, o, io.Discard); err != nil {
@@ -49,7 +56,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// site is what a gateway needs around it, in this process: identity provider, CI, backend, and a stand-in of S3.
+// site is what a gateway needs around it, in this process: identity provider, CI, backend, stand-ins of S3 and of the API
+// server, which knows one token.
 type site struct {
 	t        *testing.T
 	folder   string
@@ -57,6 +65,7 @@ type site struct {
 	store    *standin.Store
 	issuer   string
 	key      *ecdsa.PrivateKey
+	merging  string // token of the merge job's pod
 	process  *exec.Cmd
 	messages *os.File
 	held     chan struct{} // if it is there, the backend answers questions for names once it is closed
@@ -77,22 +86,24 @@ func newSlowSite(t *testing.T, held chan struct{}) *site {
 	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": s.issuer, "jwks_uri": s.issuer + "/keys"})
 	})
+	mux.HandleFunc("POST /apis/authentication.k8s.io/v1/tokenreviews", s.reviewed)
 	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: s.key.Public(), KeyID: "1", Use: "sig"}}})
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	s.issuer = server.URL
+	s.merging = s.token(map[string]any{"iss": "https://kubernetes.default.svc", "aud": "flameplane-gateway"})
 	bucket := s.store.Settings()
 	s.write("gateway.yaml", fmt.Sprintf(`
 backend: {write: %[1]s, read: %[1]s, settings: %[1]s}
 audit: {bucket: %[2]s, prefix: %[3]s, region: %[4]s, endpoint: '%[5]s'}
 people: {issuer: %[1]s, audience: flameplane, groupsClaim: groups, platformGroups: []}
 tenants: [{tenant: payments, longterm: payments-longterm, readers: [engineers]}]
-programs: {audience: flameplane-gateway, accounts: []}
+programs: {audience: flameplane-gateway, accounts: [{account: %[6]s, read: tenants}]}
 limits: {bodyMegabytes: 1, answerMegabytes: 8, requestsPerSecond: 100000, pushesPerSecond: 1, concurrentQueries: 100, windowDays: 31, maxNodes: 1}
 pluginSettings: {}
-`, s.issuer, bucket.Bucket, bucket.Prefix, bucket.Region, bucket.Endpoint))
+`, s.issuer, bucket.Bucket, bucket.Prefix, bucket.Region, bucket.Endpoint, merging))
 	s.write("gate/trust.yaml", "issuers: ['"+s.issuer+"/ci']\naudience: gate\n")
 	mux.HandleFunc("/ci/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": s.issuer + "/ci", "jwks_uri": s.issuer + "/keys"})
@@ -106,6 +117,26 @@ pluginSettings: {}
 	s.address = listener.Addr().String()
 	_ = listener.Close()
 	return s
+}
+
+// reviewed answers for the API server.
+func (s *site) reviewed(w http.ResponseWriter, r *http.Request) {
+	var review authentication.TokenReview
+	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if review.Spec.Token == s.merging {
+		one := authentication.ExtraValue{"one"}
+		review.Status = authentication.TokenReviewStatus{Authenticated: true, Audiences: review.Spec.Audiences, User: authentication.UserInfo{
+			Username: "system:serviceaccount:" + strings.Replace(merging, "/", ":", 1),
+			Extra: map[string]authentication.ExtraValue{
+				"authentication.kubernetes.io/pod-name": one, "authentication.kubernetes.io/pod-uid": one,
+			},
+		}}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(review)
 }
 
 func (s *site) write(name, text string) {
@@ -130,7 +161,7 @@ func (s *site) start() {
 	}
 	s.process = exec.Command(self, "--listen="+s.address, "--metrics=127.0.0.1:0", "--audit="+s.audit(),
 		"--config="+filepath.Join(s.folder, "gateway.yaml"), "--ci-gate="+filepath.Join(s.folder, "gate"))
-	s.process.Env = append(os.Environ(), asGateway+"=1", "POD_NAME=gateway-0", "KUBERNETES_SERVICE_HOST=")
+	s.process.Env = append(os.Environ(), asGateway+"=1", "POD_NAME=gateway-0", apiServer+"="+s.issuer)
 	if s.messages, err = os.OpenFile(filepath.Join(s.folder, "stderr"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		s.t.Fatal(err)
 	}
@@ -188,14 +219,13 @@ type call struct {
 
 func (s *site) calls() []call {
 	person := s.token(map[string]any{"iss": s.issuer, "aud": "flameplane", "email": "ann@example.com", "groups": []string{"engineers"}})
-	job := s.token(map[string]any{"iss": s.issuer + "/ci", "aud": "gate", "repository": "acme/checkout"})
 	now := time.Now()
 	window := fmt.Sprintf(`"start":"%d","end":"%d"`, now.Add(-5*time.Minute).UnixMilli(), now.UnixMilli())
 	const service = "/querier.v1.QuerierService/"
 	return []call{
 		{path: "/tenant/payments" + service + "LabelNames", token: person, body: "{" + window + "}"},
 		{path: "/tenant/search" + service + "LabelNames", token: person, body: "{" + window + "}"}, // refused
-		{path: service + "SelectMergeProfile", token: job, whole: true, body: "{" + window +
+		{path: "/tenant/payments" + service + "SelectMergeProfile", token: s.merging, whole: true, body: "{" + window +
 			`,"profile_typeID":"process_cpu:cpu:nanoseconds:cpu:nanoseconds","label_selector":"{service_name=\"checkout\"}"}`},
 	}
 }
