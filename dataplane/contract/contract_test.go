@@ -17,7 +17,7 @@ import (
 
 // mostDifferences is how long differences.yaml may be. Whoever adds one takes another away, or says in the review of this
 // line why clients of ours can live with it.
-const mostDifferences = 34
+const mostDifferences = 37
 
 const (
 	// URL names a real Pyroscope to play against; it has to run with multitenancy and with Pyroscope's own limits.

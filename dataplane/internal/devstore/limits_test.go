@@ -128,6 +128,50 @@ func TestATimeBeyondAllClocksIsRefused(t *testing.T) {
 	}
 }
 
+// TestAnyStepHasAsManyPointsAsProfiles holds for the shortest and the longest step alike, at the far ends of time too.
+func TestAnyStepHasAsManyPointsAsProfiles(t *testing.T) {
+	w := newWorld(t, func(o *Options) {
+		limits := DefaultLimits()
+		limits.MaxQueryLookback, limits.MaxQueryLength = 0, 0
+		o.Limits = &limits
+	})
+	for i := range 3 {
+		w.push("t", labelled("process_cpu", "s"), cpuProfile(w.now().Add(-time.Duration(i+1)*time.Minute), sample{[]string{"main"}, 1, nil}))
+	}
+	ask := func(step float64, start int64) (points int, err error) {
+		found, err := w.reads("t").SelectSeries(t.Context(), connect.NewRequest(&querierv1.SelectSeriesRequest{
+			ProfileTypeID: cpu, LabelSelector: "{}", Start: start, End: w.now().UnixMilli(), Step: step}))
+		if err != nil {
+			return 0, err
+		}
+		for _, series := range found.Msg.Series {
+			points += len(series.Points)
+		}
+		return points, nil
+	}
+	const longest = float64(math.MaxInt64/time.Second) - 1
+	day, ever := w.now().Add(-24*time.Hour).UnixMilli(), int64(-math.MaxInt64/1_000_000)
+	for step, wanted := range map[float64]map[int64]int{
+		0.001: {day: 3, ever: 3}, 0.0015: {day: 3, ever: 3}, 120: {day: 2}, 86400: {day: 1}, longest: {day: 0, ever: 0},
+	} {
+		for start, count := range wanted {
+			if points, err := ask(step, start); err != nil || points != count {
+				t.Errorf("a step of %v s from %d: %d points, %v; wanted %d", step, start, points, err, count)
+			}
+		}
+	}
+	for _, step := range []float64{
+		math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), -1, 0.0009, math.SmallestNonzeroFloat64,
+		longest + 2000, 1e12, math.MaxFloat64, -math.MaxFloat64,
+	} {
+		if points, err := ask(step, day); err == nil {
+			t.Errorf("a step of %v s was taken: %d points", step, points)
+		} else {
+			wants(t, err, connect.CodeInvalidArgument)
+		}
+	}
+}
+
 func TestRefusedPushes(t *testing.T) {
 	w := newWorld(t, func(o *Options) {
 		limits := DefaultLimits()

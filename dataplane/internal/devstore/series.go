@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -34,18 +35,18 @@ func (q querier) SelectSeries(
 	if _, err := one.typed(m.ProfileTypeID); err != nil {
 		return nil, err
 	}
-	switch {
-	case m.Step < 0.001:
-		return nil, invalid("step must be >= 1ms")
-	case m.ExemplarType > typesv1.ExemplarType_EXEMPLAR_TYPE_NONE:
+	step, err := stepOf(m.Step)
+	if err != nil {
+		return nil, err
+	}
+	if m.ExemplarType > typesv1.ExemplarType_EXEMPLAR_TYPE_NONE {
 		return nil, notBuilt("exemplars")
 	}
 	if err := one.matching(m.LabelSelector); err != nil {
 		return nil, err
 	}
-	step := time.Duration(m.Step * float64(time.Second)).Milliseconds()
 	start, end := one.from/1e6, one.to/1e6
-	one.from -= step * 1e6
+	one.from = max(one.from, math.MinInt64+step*1e6) - step*1e6
 	lines := map[string]*line{}
 	err = q.db.View(func(tx *bolt.Tx) error {
 		series, err := one.series(tx)
@@ -75,6 +76,19 @@ func (q querier) SelectSeries(
 		return nil, internal(err)
 	}
 	return connect.NewResponse(&querierv1.SelectSeriesResponse{Series: top(lines, int(m.GetLimit()))}), nil
+}
+
+// stepOf is the step in milliseconds. One that cannot be counted is refused: Pyroscope lets it wrap around and answers that
+// there is nothing. How short it is does not matter: there is a point only where something was stored.
+func stepOf(seconds float64) (int64, error) {
+	switch nanos := seconds * float64(time.Second); {
+	case seconds < 0.001:
+		return 0, invalid("step must be >= 1ms")
+	case !(nanos < math.MaxInt64): // NaN is not either
+		return 0, invalid("step is %v seconds; it must be a number below %d", seconds, int64(math.MaxInt64/time.Second))
+	default:
+		return time.Duration(nanos).Milliseconds(), nil
+	}
 }
 
 func lineOf(lines map[string]*line, set labels.Labels, by []string) *line {
