@@ -27,6 +27,7 @@ type Limits struct {
 	MaxProfileSamples      int `yaml:"max_profile_stacktrace_samples"`
 	MaxProfileSampleLabels int `yaml:"max_profile_stacktrace_sample_labels"`
 	MaxProfileDepth        int `yaml:"max_profile_stacktrace_depth"`
+	MaxSymbolLength        int `yaml:"max_profile_symbol_value_length"` // of names of functions and files
 	MaxLabelNames          int `yaml:"max_label_names_per_series"`
 	MaxLabelNameLength     int `yaml:"max_label_name_length"`
 	MaxLabelValueLength    int `yaml:"max_label_value_length"`
@@ -42,13 +43,16 @@ type Limits struct {
 	RelabelingPosition string            `yaml:"ingestion_relabeling_default_rules_position"`
 }
 
-// DefaultLimits are Pyroscope's own.
+// DefaultLimits are Pyroscope's own: `RegisterFlags` of `pkg/validation/limits.go`, `retention_period` that of
+// `pkg/metastore/index/cleaner/retention`. Held against a running one of main-3fe6a457a, just within and just beyond each of
+// those that a push can reach. It has more that mean nothing here: series per tenant is of its older engine alone, and of
+// sessions per series the default is none, so that their label goes.
 func DefaultLimits() Limits {
 	const day = model.Duration(24 * time.Hour)
 	return Limits{
 		RetentionPeriod: 31 * day, RejectOlderThan: model.Duration(time.Hour), RejectNewerThan: model.Duration(10 * time.Minute),
 		IngestionRateMB: 4, IngestionBurstSizeMB: 2,
-		MaxProfileSizeBytes: 4 << 20, MaxProfileSamples: 16000, MaxProfileSampleLabels: 100, MaxProfileDepth: 1000,
+		MaxProfileSizeBytes: 4 << 20, MaxProfileSamples: 16000, MaxProfileSampleLabels: 100, MaxProfileDepth: 1000, MaxSymbolLength: 65535,
 		MaxLabelNames: 30, MaxLabelNameLength: 1024, MaxLabelValueLength: 2048,
 		MaxQueryLookback: 7 * day, MaxQueryLength: day,
 		MaxNodesDefault: 8 << 10, MaxNodes: 1 << 20,

@@ -12,7 +12,6 @@ import (
 	"github.com/google/pprof/profile"
 	querierv1 "github.com/grafana/pyroscope/api/gen/proto/go/querier/v1"
 	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
-	"github.com/prometheus/prometheus/model/labels"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -88,33 +87,6 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	if _, err := Open(Options{Data: other}); err == nil || !strings.Contains(err.Error(), "format") {
 		t.Errorf("another format: %v", err)
-	}
-}
-
-func TestAProfileIsNotSplitWithoutEnd(t *testing.T) {
-	w := newWorld(t)
-	limits, set := DefaultLimits(), labels.FromStrings(nameLabel, "process_cpu", serviceLabel, "s")
-	for name, one := range map[string]struct {
-		sets, long int
-		refused    string
-	}{
-		"some sets":              {100, 10, ""},
-		"a set for each request": {mostSets + 1, 10, "sets of labels; has a label"},
-		"a large name in each":   {mostSets, 100_000, "which come to more than"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var samples []sample
-			for i := range one.sets {
-				samples = append(samples, sample{[]string{strings.Repeat("x", one.long)}, 1, map[string]string{"version": fmt.Sprint(i)}})
-			}
-			records, err := split(&limits, set, cpuProfile(w.now(), samples...))
-			switch {
-			case one.refused == "" && (err != nil || len(records) != one.sets):
-				t.Errorf("%d records, %v", len(records), err)
-			case one.refused != "" && (err == nil || !strings.Contains(err.Error(), one.refused)):
-				t.Errorf("got %v", err)
-			}
-		})
 	}
 }
 

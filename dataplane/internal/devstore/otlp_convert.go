@@ -7,14 +7,13 @@ import (
 
 	"github.com/google/pprof/profile"
 	otlp "go.opentelemetry.io/proto/otlp/profiles/v1development"
-	"google.golang.org/protobuf/proto"
 )
 
 // converted is an OTLP profile as pprof, with its name.
 type converted struct {
 	name    string
 	profile *profile.Profile
-	size    int
+	size    int // as pprof, which Pyroscope holds against its limits too
 }
 
 // fromOTLP makes a pprof of each service that has samples in a profile; most have one, which stands with the resource,
@@ -51,7 +50,11 @@ func fromOTLP(one *otlp.Profile, dictionary *otlp.ProfilesDictionary, limits *Li
 		if err := reader.made.CheckValid(); err != nil {
 			return nil, err
 		}
-		found[service] = &converted{reader.name, reader.made, proto.Size(one)}
+		size, err := sizeOf(reader.made)
+		if err != nil {
+			return nil, err
+		}
+		found[service] = &converted{reader.name, reader.made, size}
 	}
 	return found, nil
 }
@@ -78,7 +81,9 @@ func at[T any](table []T, index int32, what string) (one T, err error) {
 	return table[index], nil
 }
 
-// mostOTLP is what one request may make: tens of times what the eBPF profiler of a large node sends.
+// mostOTLP is what one request may make: tens of times what the eBPF profiler of a large node sends. Pyroscope bounds the
+// bytes alone (256 MiB, `-distributor.ingestion-body-limit-mb`; over gRPC 100 MiB, `pkg/pyroscope/pyroscope.go`), of which a
+// few can stand for any number of frames.
 const mostOTLP = 1 << 20
 
 func (r *otlpReader) spend(count int) error {

@@ -94,3 +94,17 @@ type pushed struct {
 	profile *profile.Profile
 	size    int // unpacked
 }
+
+// sizeOf is how many bytes a profile has that did not come as pprof.
+func sizeOf(one *profile.Profile) (int, error) {
+	var size counter
+	err := one.WriteUncompressed(&size)
+	return int(size), err
+}
+
+type counter int
+
+func (c *counter) Write(text []byte) (int, error) {
+	*c += counter(len(text))
+	return len(text), nil
+}

@@ -28,7 +28,8 @@ type Options struct {
 	Now           func() time.Time
 }
 
-// Defaults of Options.
+// Defaults of Options. Pyroscope takes bodies of 256 MiB (`-distributor.ingestion-body-limit-mb`), and over gRPC of 100; the
+// gateway takes 16, so that only who pushes around it meets this one.
 const (
 	DefaultBodyMegabytes = 64
 	DefaultSweepEvery    = time.Minute

@@ -92,6 +92,9 @@ func (s *Store) prepare(tenant string, limits *Limits, one pushed) (_ []record, 
 	} else if err := timely(limits, now, time.Unix(0, one.profile.TimeNanos), set); err != nil {
 		return nil, "time", err
 	}
+	if most := limits.MaxProfileSizeBytes; most > 0 && one.size > most { // made of a smaller recording or of OTLP
+		return nil, "malformed", tooLarge(most)
+	}
 	if err := check(limits, one.profile); err != nil {
 		return nil, "malformed", err
 	}
@@ -153,11 +156,18 @@ func check(limits *Limits, one *profile.Profile) error {
 			texts = append(append(texts, name), values...)
 		}
 	}
+	symbols := []*string{}
 	for _, function := range one.Function {
-		texts = append(texts, function.Name, function.SystemName, function.Filename)
+		symbols = append(symbols, &function.Name, &function.SystemName, &function.Filename)
 	}
 	for _, mapping := range one.Mapping {
-		texts = append(texts, mapping.File, mapping.BuildID)
+		symbols = append(symbols, &mapping.File, &mapping.BuildID)
+	}
+	for _, symbol := range symbols {
+		if most := limits.MaxSymbolLength; most > 0 && len(*symbol) > most {
+			*symbol = (*symbol)[len(*symbol)-most:] // the end says more; within a letter it is no UTF-8, in Pyroscope too
+		}
+		texts = append(texts, *symbol)
 	}
 	for _, text := range texts {
 		if !utf8.ValidString(text) {
