@@ -1,8 +1,8 @@
 """How profiles of a type become one hourly profile. Pyroscope itself sums everything.
 
 Pyroscope names a type ``<name>:<sample type>:<unit>:<period type>:<period unit>``; the sample type says what a value
-is. The table is closed: a type that is not listed is told and left out, since summing a size that was reached is as
-wrong as dropping time that was spent.
+is. docs/retention.md lists who makes which. The table is closed: a type that is not listed is left out and told (exit
+code, figure, alert), since summing a size that was reached is as wrong as dropping time that was spent.
 """
 
 from typing import Final, Literal
@@ -21,6 +21,7 @@ SUMMED: Final = (
 # What there is at one moment: added up over an hour it would be nothing that ever existed.
 LAST: Final = (
     *("inuse_objects", "inuse_space", "inuse_bytes", "live", "live_objects", "live_bytes"),
+    *("objects", "space"),  # as V8 names them; the SDK for Node.js renames them
     *("goroutine", "goroutines", "threadcreate"),
 )
 

@@ -32,3 +32,10 @@ def totals(door: Door, tenant: str, service: str, kind: str) -> dict[str, int]:
             if total:
                 found[names[name]] = found.get(names[name], 0) + total
     return found
+
+
+def kinds(door: Door, tenant: str, service: str) -> set[str]:
+    """The profile types that a service has."""
+    asked = {"matchers": [f'{{service_name="{service}"}}'], "label_names": ["__profile_type__"]}
+    found = ask(door, tenant, "Series", asked).get("labelsSet", [])
+    return {pair["value"] for one in found for pair in one.get("labels", [])}

@@ -1,7 +1,7 @@
 """Pyroscope's own SDKs in tiny programs, one per language, installed into the cache from what agents/ locks.
 
-Each program has one hot function and pushes every two seconds. What it is told comes by environment variables, which
-are the same for all; the Java agent has names of its own.
+Each program has one hot function, switches on every profile of its SDK, and pushes every two seconds. What it is told
+comes by environment variables, which are the same for all; the Java agent has names of its own.
 """
 
 import hashlib
@@ -27,6 +27,27 @@ PUSH: Final = "/push.v1.PusherService/Push"
 MAVEN_COPY: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 
 
+_HEAP: Final = ("inuse_objects:count", "inuse_space:bytes")
+_MEMORY: Final = (*_HEAP, "alloc_objects:count", "alloc_space:bytes")
+_LOCKS: Final = ("contentions:count", "delay:nanoseconds")
+KINDS: Final = {
+    "go": (
+        *(CPU, "process_cpu:samples:count:cpu:nanoseconds", "goroutine:goroutine:count:goroutine:count"),
+        *(f"memory:{one}:space:bytes" for one in _MEMORY),
+        *(f"{name}:{one}:contentions:count" for name in ("mutex", "block") for one in _LOCKS),
+    ),
+    "java": (
+        *(CPU, "memory:live:count:objects:count", *(f"mutex:{one}:mutex:count" for one in _LOCKS)),
+        *("memory:alloc_in_new_tlab_objects:count:space:bytes", "memory:alloc_in_new_tlab_bytes:bytes:space:bytes"),
+    ),
+    "node": (
+        *(WALL, "wall:samples:count:wall:nanoseconds", "wall:cpu:nanoseconds:wall:nanoseconds"),
+        *(f"memory:{one}:inuse_space:bytes" for one in _HEAP),
+    ),
+    "python": (CPU, *(f"memory:{one}:space:bytes" for one in _MEMORY)),
+}
+
+
 class Unavailable(Exception):
     """The program or its SDK cannot be had on this machine; the message says what is missing."""
 
@@ -48,6 +69,11 @@ class Agent:
     def service(self) -> str:
         """The name that it pushes under."""
         return f"sdk-{self.language}"
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Every type that it makes, all profiles of the SDK switched on."""
+        return frozenset(KINDS[self.language])
 
     def sent(self, door: Door) -> list[dict[str, str]]:
         """What of the requests is this program's. The SDK for Python alone does not say the service in the address."""
@@ -136,6 +162,9 @@ def started(agent: Agent, door: Door, folder: Path) -> Iterator[subprocess.Popen
         "PYROSCOPE_LABELS": f"team={agent.team}",
         "PYROSCOPE_UPLOAD_INTERVAL": "2s",
         "PYROSCOPE_FORMAT": "jfr",
+        "PYROSCOPE_PROFILER_ALLOC": "64k",
+        "PYROSCOPE_ALLOC_LIVE": "true",
+        "PYROSCOPE_PROFILER_LOCK": "1ms",
         "DEBUG": "pyroscope*",  # the Node.js SDK says nothing else of a push that failed
         "TMPDIR": str(folder),
     }

@@ -1,6 +1,6 @@
 """A real Pyroscope still answers as dataplane/contract says that it did.
 
-Proves that what our clients rely on, and what devstore is held to in the plan tier, is what this Pyroscope does: 865
+Proves that what our clients rely on, and what devstore is held to in the plan tier, is what this Pyroscope does: 892
 answers, over Connect and gRPC. It runs as one process on a folder, with its own limits; several replicas and object
 storage it cannot prove. With FLAMEPLANE_PYROSCOPE_URL the same is asked of one that runs already (multitenancy on,
 default limits). FLAMEPLANE_CONTRACT_RECORD=1 records anew instead of comparing: docs/contract.md.

@@ -17,9 +17,11 @@ from urllib.parse import parse_qs
 
 import pytest
 from gateway_door import Door, build, door
-from readback import totals
+from readback import kinds, totals
 from sdk_agents import AGENT, SECONDS, Unavailable, started
 from servers import one_process, until
+
+from flameplane.downsample.types import merge_of
 
 TENANTS = ("payments", "catalog", "search")  # of the door's own gateway.yaml
 
@@ -97,6 +99,20 @@ def test_an_sdk_pushes_as_the_docs_say(pushed: Pushed, language: str, root: Path
     page = (root / "docs" / "sdks.md").read_text().splitlines()
     (row,) = [line for line in page if f"| `{package}` {version} |" in line]
     assert f"| `{agent.path}` | `{agent.sends}` |" in row
+
+
+@pytest.mark.parametrize("language", AGENT)
+def test_every_type_of_an_sdk_is_one_that_is_merged(pushed: Pushed, language: str, root: Path) -> None:
+    """With every profile switched on. A type that docs/retention.md does not list would be missing after a month."""
+    pushed.of(language)
+    agent, gateway = AGENT[language], pushed.door
+    read = partial(kinds, gateway, agent.team, agent.service)
+    assert until(lambda: agent.kinds <= read(), 30), agent.sent(gateway)
+    assert read() == agent.kinds
+    page = (root / "docs" / "retention.md").read_text()
+    for kind in agent.kinds:
+        assert merge_of(kind)
+        assert f"`{':'.join(kind.split(':')[:2])}`" in page
 
 
 @pytest.mark.parametrize("language", AGENT)

@@ -10,8 +10,31 @@ public final class Hot {
         return count;
     }
 
+    static volatile byte[] kept;
+
+    /** Gives the profiles of locks and memory something to show. */
+    static void waits() {
+        while (true) {
+            synchronized (Hot.class) {
+                for (int n = 0; n < 10; n++) {
+                    kept = new byte[100_000];
+                }
+                try {
+                    Thread.sleep(20);
+                } catch (InterruptedException stopped) {
+                    return;
+                }
+            }
+        }
+    }
+
     public static void main(String[] arguments) {
         long seconds = Long.parseLong(System.getenv("SECONDS_LONG"));
+        for (int n = 0; n < 2; n++) {
+            Thread thread = new Thread(Hot::waits);
+            thread.setDaemon(true);
+            thread.start();
+        }
         System.out.println(hot(System.nanoTime() + seconds * 1_000_000_000L));
     }
 }

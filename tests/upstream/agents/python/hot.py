@@ -21,7 +21,12 @@ started = pyroscope.configure(
     http_headers={"Authorization": f"Bearer {os.environ['TOKEN']}"},
     tags={"team": os.environ["TEAM"]},
     upload_interval=2,
+    mem_enabled=True,
+    mem_heap_sample_size=1024,
 )
 assert started is not False, "the profiler did not start"
-hot(time.monotonic() + float(os.environ["SECONDS_LONG"]))
+end, kept = time.monotonic() + float(os.environ["SECONDS_LONG"]), []
+while time.monotonic() < end:
+    hot(min(end, time.monotonic() + 0.5))
+    kept.append(bytearray(100_000))  # for the memory profile
 pyroscope.shutdown()
