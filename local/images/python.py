@@ -25,6 +25,9 @@ JOB = (
     *("annotated-doc", "annotated-types", "promql-parser", "protobuf", "pydantic", "pydantic-core", "pyyaml"),
     *("rapidfuzz", "shellingham", "typer", "typing-extensions", "typing-inspection", "urllib3"),
 )
+# Whom it trusts: what Debian's package of authorities ships is no bundle before its maintainer scripts ran.
+AUTHORITIES = "certifi"
+TRUSTED = f"{SITE}/certifi/cacert.pem"
 # Of our own code, what they need: no component, no policy.
 OWN = ("flameplane", "schemas")
 _MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}.get(ARCHITECTURE, ARCHITECTURE)

@@ -71,7 +71,7 @@ def _pyroscope(binary: Path) -> Iterator[Image]:
 
 
 def _job_is_made_of() -> Sequence[str]:
-    locks = [python.locked(name) for name in python.JOB]
+    locks = [python.locked(name) for name in (*python.JOB, python.AUTHORITIES)]
     return [*locks, cache.tree(*python.own().values()), *debian.resolve(python.WITH_EXTENSIONS)]
 
 
@@ -79,10 +79,12 @@ def _job_is_made_of() -> Sequence[str]:
 def _job() -> Iterator[Image]:
     root = debian.unpack("image-job", python.WITH_EXTENSIONS)
     version = debian.inside(root, "/usr/bin/python3").name.removeprefix("python")
-    site = python.packages(python.JOB, version)
+    site = python.packages((*python.JOB, python.AUTHORITIES), version)
     program, entries = python.runtime(root, sorted(site.rglob("*.so")))
     entries |= {python.SITE: site, **python.own()}
-    yield Image(entries, [program, "-m", "flameplane"], env={"PYTHONPATH": f"/opt/flameplane:{python.SITE}"})
+    # Prometheus may be behind TLS. A private authority is mounted, and named by the same variable.
+    env = {"PYTHONPATH": f"/opt/flameplane:{python.SITE}", "SSL_CERT_FILE": python.TRUSTED}
+    yield Image(entries, [program, "-m", "flameplane"], env=env)
     cache.remove(root)
 
 

@@ -12,10 +12,11 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import certifi
 import pytest
 
 from local import LocalError, cache, golang, images
@@ -204,6 +205,36 @@ def test_the_job_has_all_that_it_imports(root: Path) -> None:
     found = {name.lower().replace("_", "-") for module in said.split() for name in known.get(module, ())}
     others = {"flameplane", "setuptools", "googleapis-common-protos"}  # the last is in the folder of protobuf
     assert found - others == set(python.JOB)
+
+
+def test_the_job_trusts_public_authorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its interpreter looks by itself, the image holds nothing."""
+    (site := tmp_path / "site").mkdir()
+    asked: list[str] = []
+
+    def packages(names: Sequence[str], _: str) -> Path:
+        asked.extend(names)
+        shutil.copytree(Path(certifi.where()).parent, site / "certifi", dirs_exist_ok=True)
+        return site
+
+    monkeypatch.setattr(recipes.debian, "unpack", lambda *_: tmp_path / "root")
+    monkeypatch.setattr(recipes.debian, "inside", lambda *_: Path("python3.11"))
+    monkeypatch.setattr(recipes.python, "packages", packages)
+    monkeypatch.setattr(recipes.python, "runtime", lambda *_: ("/usr/bin/python3.11", {}))
+    with recipes.buildable()["downsample"].compose() as image:
+        entries, env = dict(image.entries), dict(image.env or {})
+    assert python.AUTHORITIES in asked
+    folder = entries[python.SITE]
+    assert isinstance(folder, Path)
+    bundle = folder / Path(env["SSL_CERT_FILE"]).relative_to(python.SITE)
+    program = "import ssl; print(ssl.create_default_context().cert_store_stats()['x509_ca'])"
+
+    def trusted(file: Path) -> int:
+        nowhere = {"SSL_CERT_FILE": str(file), "SSL_CERT_DIR": str(tmp_path / "none")}
+        return int(subprocess.run([sys.executable, "-c", program], env=nowhere, capture_output=True, check=True).stdout)
+
+    assert trusted(bundle) > 100
+    assert trusted(tmp_path / "none.pem") == 0
 
 
 def test_an_image_is_made_once_and_replaces_its_older_ones(known: Path) -> None:
