@@ -38,5 +38,7 @@ class Downsample(ScheduledJob):
             memory="1Gi",
             image="downsample",
             egress=[network.to_url(args.settings.alerts.prometheus_namespace, url)],
+            # What is pushed twice cannot be taken back. The Lease lasts as long as the deadline.
+            api_server=args.settings.cluster.api_server,
         )
         super().__init__("backend", "Downsample", name, job, opts)

@@ -21,6 +21,7 @@ from schemas.images import ImagesLock
 
 GATEWAY_AUDIENCE: Final = "flameplane-gateway"  # the tokens of our own programs are good for the gateway only
 TOKEN_FOLDER: Final = "/var/run/secrets/flameplane"  # noqa: S105 - a folder
+API_TOKEN_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105
 TOKEN_SECONDS: Final = 3600  # the kubelet renews a token after 80 % of its life
 SERVICE_PORT: Final = 4040  # where profiles go in and out: receiver, gateway, Pyroscope
 METRICS_PORT: Final = 4041  # /metrics, /healthz and /ready of our own programs

@@ -13,6 +13,7 @@ from pulumi_kubernetes.core.v1 import (
     VolumeMountArgsDict,
 )
 from pulumi_kubernetes.networking.v1 import NetworkPolicy, NetworkPolicyEgressRuleArgsDict
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
 from components import network, pods
 from components.base import APP_LABEL, Component
@@ -37,7 +38,11 @@ class Schedule:
 
 @dataclass(frozen=True)
 class ScheduledJobArgs:
-    """One job, by default of the image ``jobs``; ``egress`` is what it reaches beside DNS and the gateway."""
+    """One job, by default of the image ``jobs``; ``egress`` is what it reaches beside DNS and the gateway.
+
+    ``api_server``, its addresses: then each run holds the Lease of the job's name, so that one by hand and one on time
+    exclude each other.
+    """
 
     catalog: Catalog
     images: Images
@@ -47,6 +52,7 @@ class ScheduledJobArgs:
     image: str = "jobs"
     egress: Sequence[NetworkPolicyEgressRuleArgsDict] = field(default=())
     env: Sequence[EnvVarArgsDict] = field(default=())
+    api_server: str = ""
 
 
 class ScheduledJob(Component):
@@ -61,13 +67,14 @@ class ScheduledJob(Component):
         super().__init__(layer, kind, name, opts)
         app = f"flameplane-{name}"
         self.service_account(SYSTEM_NAMESPACE, app)
+        egress = [network.to(network.app(ACCESS_NAMESPACE, "gateway"), SERVICE_PORT), *args.egress]
+        if args.api_server:
+            egress.append(network.to_api_server(args.api_server))
+            self.allow(SYSTEM_NAMESPACE, app, _lock(app))
         NetworkPolicy(
             f"{SYSTEM_NAMESPACE}/{app}",
             metadata=self.metadata(app, SYSTEM_NAMESPACE),
-            spec=network.around(
-                {APP_LABEL: app},
-                egress=[network.to(network.app(ACCESS_NAMESPACE, "gateway"), SERVICE_PORT), *args.egress],
-            ),
+            spec=network.around({APP_LABEL: app}, egress=egress),
             opts=self.options(),
         )
         CronJob(
@@ -97,8 +104,17 @@ class ScheduledJob(Component):
         self.register_outputs({})
 
 
+def _lock(name: str) -> list[PolicyRuleArgsDict]:
+    """Its own Lease; making one cannot be limited to a name, since there is none yet when it is asked for."""
+    leases: PolicyRuleArgsDict = {"api_groups": ["coordination.k8s.io"], "resources": ["leases"]}
+    return [{**leases, "verbs": ["create"]}, {**leases, "verbs": ["get", "update"], "resource_names": [name]}]
+
+
 def _pod(app: str, args: ScheduledJobArgs) -> PodSpecArgsDict:
     volumes, mounts = _catalog(args.catalog)
+    if args.api_server:
+        volumes.append(pods.api_token())
+        mounts.append({"name": "api-token", "mount_path": pods.API_TOKEN_FOLDER, "read_only": True})
     return {
         "service_account_name": app,
         "automount_service_account_token": False,
@@ -115,6 +131,7 @@ def _pod(app: str, args: ScheduledJobArgs) -> PodSpecArgsDict:
                     f"--catalog={CATALOG}",
                     f"--gateway={GATEWAY_URL}",
                     f"--gateway-token={pods.TOKEN_FOLDER}/token",
+                    *([f"--lease={app}"] if args.api_server else []),
                 ],
                 "env": list(args.env),
                 "security_context": pods.restricted_container(),

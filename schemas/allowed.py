@@ -172,7 +172,11 @@ CLOUD_KINDS: Final = (
 TOKEN_AUDIENCES: Final = ("flameplane-gateway",)  # what a token of our programs may be good for
 TOKEN_SECONDS: Final = 3600  # how long, at most; the kubelet renews it
 # Programs that call the API server, by namespace and service account.
-API_CLIENTS: Final = ((AGENT_NAMESPACE, "flameplane-node"), (ACCESS_NAMESPACE, "gateway"))
+API_CLIENTS: Final = (
+    (AGENT_NAMESPACE, "flameplane-node"),
+    (ACCESS_NAMESPACE, "gateway"),
+    (SYSTEM_NAMESPACE, "flameplane-downsample"),
+)
 
 # -- exports and profilers ---------------------------------------------------------------------------------------------
 EXPORT_FORMATS: Final = ("pprof", "tree", "dot")

@@ -1,13 +1,15 @@
 """`flameplane downsample`: merge closed hours of fine profiles into the long-term tenants. A job of the platform."""
 
 import time
+from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from flameplane.downsample.hours import Hour
     from flameplane.downsample.run import TeamRun
@@ -39,6 +41,9 @@ def downsample(  # noqa: PLR0917 - one parameter per option
     team: Annotated[str, typer.Option(help="This team alone.")] = "",
     service: Annotated[str, typer.Option(help="This service alone.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Merge, and push nothing.")] = False,
+    lease: Annotated[
+        str, typer.Option(help="Lease of the pod's namespace to hold meanwhile, so that no other run merges.")
+    ] = "",
     parallel: Annotated[
         int,
         typer.Option(min=1, max=8, help="Profiles in memory at once; the gateway lets 8 queries of a tenant in."),
@@ -46,14 +51,16 @@ def downsample(  # noqa: PLR0917 - one parameter per option
 ) -> None:
     """Merge each closed hour of the last 20 into one profile per service, type and version.
 
-    Running it again counts nothing twice; two runs at once may, so by hand only while the job does not run (it starts
-    seven minutes past each hour; `kubectl -n flameplane-system get jobs`).
+    Running it again counts nothing twice; two runs at once may, so within the cluster each holds --lease, and refuses
+    to start while another has it. Outside of it there is no lock: only while the job does not run (it starts seven
+    minutes past each hour; `kubectl -n flameplane-system get jobs`).
 
     Exit codes: 0 all is merged; 1 an hour is too late, a type is not known or the tiers do not agree; 2 wrong use; 3
-    something failed, and will be tried again by the next run.
+    something failed or another run held the lock, and will be tried again by the next run.
     """
     from flameplane.backend import Gateway  # noqa: PLC0415
     from flameplane.downsample.ledger import Tiers  # noqa: PLC0415
+    from flameplane.downsample.lock import NotTaken  # noqa: PLC0415
     from flameplane.downsample.run import Job, run, summary  # noqa: PLC0415
 
     now = int(time.time() * 1000)
@@ -63,8 +70,13 @@ def downsample(  # noqa: PLR0917 - one parameter per option
     teams = [Tiers(door, name, f"{name}{longterm_suffix}", service) for name in names]
     hours = _hours(hour, now)
     _refuse_unseen(declared, names, hours, now)
-    job = Job(hours, now, parallel, dry_run, lambda text: typer.echo(text, err=True))
-    results = run(job, teams)
+    try:
+        with _alone(lease, dry_run) as ends:
+            job = Job(hours, now, parallel, dry_run, lambda text: typer.echo(text, err=True), ends)
+            results = run(job, teams)
+    except NotTaken as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(FAILURE) from error
     typer.echo(summary(job, results))
     written = True
     if prometheus and not (hour or team or service or dry_run):  # a part says nothing of how far the whole is
@@ -72,6 +84,21 @@ def downsample(  # noqa: PLR0917 - one parameter per option
     if not written or any(result.failures for result in results):
         raise typer.Exit(FAILURE)
     raise typer.Exit(FINDINGS if any(result.findings for result in results) else 0)
+
+
+@contextmanager
+def _alone(lease: str, dry_run: bool) -> "Iterator[float]":
+    """Until when this run is the only one that merges."""
+    from flameplane.downsample import lock  # noqa: PLC0415
+
+    if dry_run:
+        yield inf
+    elif lease:
+        with lock.held(lease, lock.in_cluster()) as ends:
+            yield ends
+    else:
+        typer.echo("without --lease no lock is taken: nothing keeps another run from merging the same hours", err=True)
+        yield inf
 
 
 def _catalog(folder: Path | None) -> "Catalog":

@@ -1,8 +1,10 @@
 """One run: every team's ledger, everything that is due, a few at a time; then what the figures say."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from flameplane.backend import BackendError
 from flameplane.downsample.hours import Hour, instant
@@ -45,13 +47,17 @@ class TeamRun:
 
 @dataclass(frozen=True)
 class Job:
-    """What to do. ``hours`` are consecutive and closed; ``parallel`` profiles are held in memory at once."""
+    """What to do. ``hours`` are consecutive and closed; ``parallel`` profiles are held in memory at once.
+
+    After ``ends`` (by ``time.monotonic``) nothing is begun: another run may be under way.
+    """
 
     hours: Sequence[Hour]
     now: int
     parallel: int
     dry_run: bool
     tell: Tell
+    ends: float = inf
 
 
 def run(job: Job, teams: Sequence[Tiers]) -> list[TeamRun]:
@@ -94,6 +100,8 @@ def _read(tiers: Tiers, result: TeamRun, job: Job) -> Ledger:
 
 def _merge(job: Job, tiers: Tiers, item: Item) -> Merged | Exception:
     try:
+        if time.monotonic() > job.ends:
+            return NotMerged("the time of this run is over; the next one merges it")
         if item.hour.state(job.now) == "late":
             missing = len(plan(tiers, item).wanted)
             return TooLate(missing) if missing else Merged()

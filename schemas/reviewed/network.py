@@ -229,6 +229,7 @@ def _jobs(settings: Mapping[str, Any]) -> Iterator[Edge]:
         yield from _out(job, GATEWAY, HTTP)
         # Reads request rates, writes its figures.
         yield from _out(job, f"{_prometheus(settings)}/*", _port(said(settings, "correlation.prometheusUrl", "")))
+    yield from _out(DOWNSAMPLE, said(settings, "cluster.apiServer"), 443, 6443)  # its lock
 
 
 def _gateway(settings: Mapping[str, Any]) -> Iterator[Edge]:

@@ -225,6 +225,7 @@ class Job:
     deadline_seconds: int
     memory: str
     image: str = "jobs"
+    alone: bool = False  # holds the Lease of its name while it runs
 
 
 PROMETHEUS: Final = "--prometheus={correlation.prometheus_url}"
@@ -238,6 +239,7 @@ JOBS: Final = (
         deadline_seconds=3000,
         memory="1Gi",
         image="downsample",
+        alone=True,
     ),
     Job("drift", ("drift", PROMETHEUS), "*/15 * * * *", 300, 600, "512Mi"),
     Job("cost-report", ("cost-report", PROMETHEUS), "20 5 * * *", 21600, 1800, "256Mi"),
@@ -264,6 +266,7 @@ def _job(job: Job, settings: Settings, teams: tuple[str, ...]) -> Workload:
         arguments=(
             *(argument.format(correlation=settings.correlation) for argument in _told(job, settings)),
             *(f"--catalog={folder}", f"--gateway={GATEWAY_URL}", f"--gateway-token={TOKEN}/token"),
+            *([f"--lease=flameplane-{job.name}"] if job.alone else []),
         ),
         size=("100m", job.memory, "1", job.memory),
         environment=environment,
@@ -271,6 +274,7 @@ def _job(job: Job, settings: Settings, teams: tuple[str, ...]) -> Workload:
             **{f"catalog-{name}": f"{folder}/{name}" for name in ("organisation", *teams)},
             "gateway-token": TOKEN,
             "tmp": "/tmp",  # noqa: S108
+            **({"api-token": API_TOKEN} if job.alone else {}),
         },
     )
     schedule = {"schedule": job.schedule, "timeZone": "Etc/UTC", "concurrencyPolicy": "Forbid"}

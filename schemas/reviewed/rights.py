@@ -6,7 +6,7 @@ not listed here, nobody of the platform may do.
 
 from typing import Final, NamedTuple
 
-from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE
+from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, SYSTEM_NAMESPACE
 
 
 class Right(NamedTuple):
@@ -44,6 +44,7 @@ class Granted(NamedTuple):
 AGENT: Final = Holder(AGENT_NAMESPACE, "flameplane-node")
 GATEWAY: Final = Holder(ACCESS_NAMESPACE, "gateway")
 CI_GATE: Final = Holder(ACCESS_NAMESPACE, "ci-gate")
+DOWNSAMPLE: Final = Holder(SYSTEM_NAMESPACE, "flameplane-downsample")
 
 # Role by where it is (a namespace, "" for the cluster) and what it is called.
 ROLES: Final = {
@@ -55,6 +56,14 @@ ROLES: Final = {
     (ACCESS_NAMESPACE, "gateway"): Granted(GATEWAY, (Right(("coordination.k8s.io",), ("leases",), ("create", "get")),)),
     # Whom the gate trusts, and the services it knows: one object, which holds no secret.
     (ACCESS_NAMESPACE, "ci-gate"): Granted(CI_GATE, (Right(("",), ("configmaps",), ("get",), ("ci-gate",)),)),
+    # Its lock, which it takes and gives back. RBAC cannot limit making one to a name; no other Lease counts there.
+    (SYSTEM_NAMESPACE, "flameplane-downsample"): Granted(
+        DOWNSAMPLE,
+        (
+            Right(("coordination.k8s.io",), ("leases",), ("create",)),
+            Right(("coordination.k8s.io",), ("leases",), ("get", "update"), ("flameplane-downsample",)),
+        ),
+    ),
 }
 # Whatever carries this label is the platform's, wherever it is.
 PART_OF: Final = ("app.kubernetes.io/part-of", "flameplane")

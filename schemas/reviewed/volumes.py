@@ -11,6 +11,7 @@ from schemas.allowed import AGENT_HOST_PATHS
 from schemas.reviewed.network import (
     AGENT,
     DEVSTORE,
+    DOWNSAMPLE,
     GATEWAY,
     GRAFANA,
     JOBS,
@@ -53,6 +54,7 @@ def volumes(settings: Mapping[str, Any]) -> dict[str, Volumes]:
             **_certificate(settings, "client", "gateway-backend-tls"),
         },
         **{job: {"gateway-token": TOKEN, "tmp": f"{EMPTY} of 1Gi"} for job in JOBS},
+        DOWNSAMPLE: {"gateway-token": TOKEN, "api-token": API_TOKEN, "tmp": f"{EMPTY} of 1Gi"},
         PROBE: {},
         PROXY: {"config": "configMap egress-proxy"},
         STORAGE: {"identities": _storage(settings, "s3.json"), "store-tmp": SMALL, "s3-tmp": SMALL},

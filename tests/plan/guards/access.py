@@ -5,7 +5,7 @@ from typing import Any
 
 from guards.stack import Guard, Stack
 from policies.objects import at, items, label, name, namespace
-from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE
+from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, SYSTEM_NAMESPACE
 
 RBAC = "rbac.authorization.k8s.io"
 # (service account, where: a namespace or the whole cluster) -> (group, resource, names, verbs).
@@ -14,6 +14,10 @@ RIGHTS = {
     (f"{ACCESS_NAMESPACE}/gateway", "cluster"): [("authentication.k8s.io", "tokenreviews", "", "create")],
     (f"{ACCESS_NAMESPACE}/gateway", ACCESS_NAMESPACE): [("coordination.k8s.io", "leases", "", "create get")],
     (f"{ACCESS_NAMESPACE}/ci-gate", ACCESS_NAMESPACE): [("", "configmaps", "ci-gate", "get")],
+    (f"{SYSTEM_NAMESPACE}/flameplane-downsample", SYSTEM_NAMESPACE): [
+        ("coordination.k8s.io", "leases", "", "create"),
+        ("coordination.k8s.io", "leases", "flameplane-downsample", "get update"),
+    ],
 }
 
 

@@ -58,7 +58,7 @@ def _expected(stack: Stack) -> Iterator[str]:
         yield f"{app} isolated both ways"
     for app in (AGENT, DOWNSAMPLE, DRIFT, COST):
         yield f"{app} -> {GATEWAY} TCP/4040"
-    for app in (AGENT, GATEWAY):
+    for app in (AGENT, GATEWAY, DOWNSAMPLE):
         yield from (f"{app} -> {settings.cluster.api_server} TCP/{port}" for port in (443, 6443))
     yield f"{GATEWAY} <- {AGENT} TCP/4040"
     yield f"{GATEWAY} <- {settings.correlation.grafana_namespace}/grafana TCP/4040"

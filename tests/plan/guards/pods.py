@@ -26,7 +26,7 @@ TOKEN_SECONDS = 3600
 # Tokens by the volume they are in: the audience they are good for; None is the API server itself.
 TOKENS = {"gateway-token": "flameplane-gateway", "api-token": None}
 # Who calls the API server; everybody else has no token for it.
-API_CLIENTS = ("flameplane-node", "gateway")
+API_CLIENTS = ("flameplane-node", "gateway", "flameplane-downsample")
 # hostPath: rule FP002
 VOLUMES = ("configMap", "emptyDir", "hostPath", "persistentVolumeClaim", "projected", "secret")
 CONFIGURATION = ("configMap", "projected", "secret")
