@@ -106,8 +106,11 @@ class ScheduledJob(Component):
 
 def _lock(name: str) -> list[PolicyRuleArgsDict]:
     """Its own Lease; making one cannot be limited to a name, since there is none yet when it is asked for."""
-    leases: PolicyRuleArgsDict = {"api_groups": ["coordination.k8s.io"], "resources": ["leases"]}
-    return [{**leases, "verbs": ["create"]}, {**leases, "verbs": ["get", "update"], "resource_names": [name]}]
+    group, leases = ["coordination.k8s.io"], ["leases"]
+    return [
+        {"api_groups": group, "resources": leases, "verbs": ["create"]},
+        {"api_groups": group, "resources": leases, "verbs": ["get", "update"], "resource_names": [name]},
+    ]
 
 
 def _pod(app: str, args: ScheduledJobArgs) -> PodSpecArgsDict:
