@@ -47,7 +47,9 @@ func TestMain(m *testing.M) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	inCluster = func() (*rest.Config, error) { return &rest.Config{Host: os.Getenv(apiServer)}, nil }
+	inCluster = func() (*rest.Config, error) {
+		return &rest.Config{Host: os.Getenv(apiServer), ContentConfig: rest.ContentConfig{ContentType: "application/json"}}, nil
+	}
 	o := parsed()
 	o.every, o.drain = time.Second/5, time.Second
 	if err := run(ctx, o, io.Discard); err != nil {
