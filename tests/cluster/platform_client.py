@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,3 +116,16 @@ def ways(pod: str) -> dict[str, tuple[str, ...]]:
         "pods/proxy": ("get", "--raw", f"{inside}/pods/{pod}:4040/proxy/"),
         "services/proxy": ("get", "--raw", f"{inside}/services/devstore:4040/proxy/metrics"),
     }
+
+
+def compiles(platform: Platform, guard: str) -> None:
+    """The controller checks the types of the CEL against what a policy matches; the status says what is wrong."""
+    deadline = time.monotonic() + 30
+    while True:
+        policy = platform.get("validatingadmissionpolicy", guard)
+        status = policy.get("status", {})
+        if status.get("observedGeneration") == policy["metadata"]["generation"]:
+            break
+        assert time.monotonic() < deadline, f"not checked yet: {status}"
+        time.sleep(0.5)
+    assert not status.get("typeChecking", {}).get("expressionWarnings")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from review_sample import Sample
-from test_new import Terminal
+from terminal import Terminal
 from typer.testing import CliRunner
 
 from flameplane.catalog import load, load_grants
