@@ -10,6 +10,12 @@ from environments import Environment, rendered
 from profile_store import Store
 
 
+@pytest.fixture(autouse=True)
+def no_pyroscope(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is given to the upstream tier is nothing to these tests: beside devstore it is refused."""
+    monkeypatch.delenv("FLAMEPLANE_PYROSCOPE", raising=False)
+
+
 @pytest.fixture(scope="session")
 def environment_of(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Environment]:
     """The rendered environment of a name in ``environments.ENVIRONMENTS``, recorded once."""
