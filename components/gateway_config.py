@@ -51,15 +51,15 @@ def gateway_config(settings: Settings, catalog: Catalog, backend: BackendUrls) -
                 for team in catalog.teams
             ],
             "programs": {"audience": GATEWAY_AUDIENCE, "accounts": list(_programs())},
-            "limits": _LIMITS,
             "pluginSettings": _PLUGIN_SETTINGS,
         }
     )
 
 
 def read_once(settings: Settings, catalog: Catalog, backend: BackendUrls) -> dict[str, Any]:
-    """What the gateway reads when it starts, and not again: where profiles go, and the record of it."""
+    """What the gateway reads when it starts, and in part never again: sizes, where profiles go, the record of it."""
     return {
+        "limits": _LIMITS,
         "backend": {**backend.as_config(), **({"tls": _tls()} if settings.backend.tls else {})},
         **({"audit": _audit(settings, catalog)} if settings.cloud else {}),
     }

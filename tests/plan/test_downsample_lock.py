@@ -1,5 +1,7 @@
 """One run at a time: the Lease that a run holds, against a stand-in of the API server (lease_server.py)."""
 
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -43,6 +45,18 @@ def test_a_run_holds_it_while_it_pushes_and_gives_it_back(store: Store, cluster:
     assert holder
     assert cluster.holder == ""
     assert cluster.verbs == ["GET", "POST", "PUT", "GET", "PUT", "PUT"]
+
+
+def test_who_is_told_to_end_gives_it_back(store: Store, cluster: Leases) -> None:
+    """As a pod on a node that is drained. What was under way is pushed whole, and nothing after it is begun."""
+    for hour in (last_hour(), last_hour() - 3600):
+        pods(store, hour)
+    store.before = lambda method: os.kill(os.getpid(), signal.SIGTERM) if method == "Push" else None
+    done = run(store, f"--lease={NAME}", "--parallel=1")
+    assert done.exit_code == 128 + signal.SIGTERM
+    assert cluster.holder == ""
+    assert len(store.tenants[LONG]) == 1
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_while_another_run_holds_it_nothing_is_begun(store: Store, cluster: Leases) -> None:

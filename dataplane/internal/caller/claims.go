@@ -2,6 +2,7 @@ package caller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -49,6 +50,9 @@ func (v *Verifier) person(ctx context.Context, raw string, people settings.Peopl
 // address, which is GitHub's `server_url`-less issuer or GitLab's issuer itself.
 func (v *Verifier) job(ctx context.Context, raw, from, audience string) (Caller, error) {
 	token, err := v.jobs.verify(ctx, raw, from, audience)
+	if expired := (Expired{}); errors.As(err, &expired) {
+		return Caller{}, expired.Refused // a forge has as many subjects as branches: none of them counts by itself
+	}
 	if err != nil {
 		return Caller{}, err
 	}

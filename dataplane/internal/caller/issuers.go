@@ -89,7 +89,7 @@ func (i *issuers) provider(from string) (*oidc.Provider, error) {
 	defer one.mutex.Unlock()
 	switch now := i.now(); {
 	case now.Before(one.until):
-	case one.failed != nil && one.counts(now): // it is away, as far as anybody knows: nobody waits for it
+	case one.counts(now): // nobody waits for it: it may be away
 		if !one.asked {
 			one.asked = true
 			go func() {

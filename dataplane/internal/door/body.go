@@ -52,7 +52,7 @@ func (d *Door) weighed(r *http.Request, of *shape, most int) error {
 	if err != nil {
 		return err
 	}
-	if err := one.holding.take(r.Context(), decoded); err != nil {
+	if err := one.holding.take(r.Context(), decoded, true); err != nil {
 		return err
 	}
 	r.ContentLength = int64(len(head) + len(message))
@@ -99,20 +99,22 @@ func packable(encoding string) bool {
 	return encoding == "" || encoding == "identity" || encoding == "gzip"
 }
 
-// read takes a body up to a size, which may be compressed.
+// read takes a body up to a size, which may be compressed. It is unpacked once all of it is there: whoever sends the
+// beginning of a bomb holds no more than was sent.
 func (v *visit) read(ctx context.Context, body io.ReadCloser, encoding string, most int) ([]byte, error) {
-	if encoding == "gzip" {
-		unzipped := readers.Get().(*gzip.Reader)
-		defer readers.Put(unzipped)
-		switch err := unzipped.Reset(body); {
-		case err == io.EOF:
-			return nil, nil // nothing at all, which needs no unpacking
-		case err != nil:
-			return nil, unreadable(err)
+	raw, err := v.receive(ctx, body, most)
+	if err != nil || encoding != "gzip" || len(raw) == 0 {
+		if err == nil {
+			err = v.holding.take(ctx, int64(len(raw))*(bodyWeight-rawWeight), true)
 		}
-		body = unzipped
+		return raw, err
 	}
-	limited := io.NopCloser(io.LimitReader(body, int64(most)+1))
+	unzipped := readers.Get().(*gzip.Reader)
+	defer readers.Put(unzipped)
+	if err := unzipped.Reset(bytes.NewReader(raw)); err != nil {
+		return nil, unreadable(err)
+	}
+	limited := io.NopCloser(io.LimitReader(unzipped, int64(most)+1))
 	text, err := io.ReadAll(&weighed{limited, ctx, v.holding, bodyWeight})
 	switch {
 	case err != nil:
@@ -121,6 +123,20 @@ func (v *visit) read(ctx context.Context, body io.ReadCloser, encoding string, m
 		return nil, tooLarge()
 	}
 	return text, nil
+}
+
+// receive takes a body as it comes.
+func (v *visit) receive(ctx context.Context, body io.ReadCloser, most int) ([]byte, error) {
+	coming := &received{ReadCloser: io.NopCloser(io.LimitReader(body, int64(most)+1)), visit: v, ctx: ctx, weight: rawWeight}
+	defer coming.end()
+	raw, err := io.ReadAll(coming)
+	switch {
+	case err != nil:
+		return nil, unreadable(err)
+	case len(raw) > most:
+		return nil, tooLarge()
+	}
+	return raw, nil
 }
 
 var readers = sync.Pool{New: func() any { return new(gzip.Reader) }}

@@ -16,16 +16,17 @@ import (
 // of the pod: forty teams that each ask for little would end it, and every answer under way with it.
 //
 // Requests take more as bytes come in, since nobody says before how many there will be. So that they do not all wait for
-// each other with their parts in hand, most of the budget is a reserve: one request at a time ends with its help.
+// each other with their parts in hand, most of the budget is a reserve: one request at a time ends with its help. Nobody
+// has that turn while a client is waited for, who may send or read as slowly as it likes.
 type budget struct {
 	whole    int64 // with the reserve
 	common   *semaphore.Weighted
 	reserve  int64
-	turn     *semaphore.Weighted // of one, in the order in which they came
+	turn     *semaphore.Weighted // of one
 	patience time.Duration
 
-	mutex  sync.Mutex
-	unread map[string]int64 // bytes of answers that wait to be read, by who asked
+	mutex sync.Mutex
+	paced map[string]int64 // bytes that wait for a client, to be sent or to be read, by who it is
 }
 
 const (
@@ -36,16 +37,21 @@ const (
 	reserveShare = 75
 	// Where nobody set GOMEMLIMIT: of the pod's 460 MiB (components/gateway.py).
 	usualBudget = 460 << 20 * budgetShare / 100
-	// How long a request waits for its turn. Agents and dashboards try again after a refusal.
+	// How long a request waits for memory. Agents and dashboards try again after a refusal.
 	budgetPatience = 5 * time.Second
-	// Of the whole, in hundredths: what one caller may leave unread. Whoever asks and does not read would hold up all
-	// others, who wait for the same memory.
-	unreadShare = 12
+	// How often it looks: whoever ends wakes nobody, since what became free may be too little for those who wait.
+	budgetLook = 20 * time.Millisecond
+	// Of the whole, in hundredths: what may wait for one caller. Whoever asks and does not read, or sends and does not
+	// end, would hold up all others, who wait for the same memory.
+	pacedShare = 12
 )
 
-// What a byte costs that is held, by what is made of it: TestWhatAByteCosts measures it.
+// What a byte costs that is held, by what is made of it. Those of answers are measured (TestWhatAByteCosts), those of
+// bodies are the sum of the copies: what TestManyLargeAnswersStayInsideThePod holds them to is that they are enough.
 const (
-	// A message: as it came, as Connect copies it and as it is encoded anew, each in a buffer that grew. What it is
+	// What comes, in a buffer that grows.
+	rawWeight = 2
+	// A message: unpacked, as Connect copies it, and as it is encoded anew, each in a buffer that grew. What it is
 	// decoded into is weighed by itself.
 	bodyWeight = 6
 	// A body that is sent on as it is: read, and copied into another form.
@@ -59,26 +65,27 @@ const (
 func newBudget(whole int64) *budget {
 	reserve := whole / 100 * reserveShare
 	return &budget{whole: whole, common: semaphore.NewWeighted(whole - reserve), reserve: reserve,
-		turn: semaphore.NewWeighted(1), patience: budgetPatience, unread: map[string]int64{}}
+		turn: semaphore.NewWeighted(1), patience: budgetPatience, paced: map[string]int64{}}
 }
 
-// leaves notes an answer that leaves, unless that is too much for one caller; the first one always may.
-func (b *budget) leaves(who string, bytes int64) bool {
+// waits notes bytes that wait for a caller, unless that is too much beside what others of its requests have waiting: the
+// first one always may. “own“ is what this request has noted before.
+func (b *budget) waits(who string, own, bytes int64) bool {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	if before := b.unread[who]; before > 0 && before+bytes > b.whole/100*unreadShare {
+	if before := b.paced[who]; before > own && before+bytes > b.whole/100*pacedShare {
 		return false
 	}
-	b.unread[who] += bytes
+	b.paced[who] += bytes
 	return true
 }
 
-// left ends it.
-func (b *budget) left(who string, bytes int64) {
+// came ends it.
+func (b *budget) came(who string, bytes int64) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	if b.unread[who] -= bytes; b.unread[who] <= 0 {
-		delete(b.unread, who)
+	if b.paced[who] -= bytes; b.paced[who] <= 0 {
+		delete(b.paced, who)
 	}
 }
 
@@ -99,33 +106,18 @@ type holding struct {
 	turn  bool
 }
 
-// take waits a while for so many bytes more.
-func (h *holding) take(ctx context.Context, bytes int64) error {
+// take waits a while for so many bytes more. “turn“ is whether the reserve may help, which it may not while a client is
+// waited for.
+func (h *holding) take(ctx context.Context, bytes int64, turn bool) error {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	if h.bytes+h.extra+bytes > h.of.whole {
 		return refuse(tooMuch, "memory", "this takes more memory than the gateway has; ask for less at once")
 	}
-	if h.common(bytes) {
+	if h.patiently(ctx, func() bool { return h.common(bytes) || turn && h.reserved(bytes) }) {
 		return nil
 	}
-	if !h.turn {
-		ctx, cancel := context.WithTimeout(ctx, h.of.patience)
-		defer cancel()
-		if !h.of.turn.TryAcquire(1) && h.of.turn.Acquire(ctx, 1) != nil {
-			return scarce()
-		}
-		if h.common(bytes) { // meanwhile others ended
-			h.of.turn.Release(1)
-			return nil
-		}
-		h.turn = true
-	}
-	if h.extra+bytes > h.of.reserve {
-		return scarce()
-	}
-	h.extra += bytes
-	return nil
+	return scarce()
 }
 
 func (h *holding) common(bytes int64) bool {
@@ -136,26 +128,53 @@ func (h *holding) common(bytes int64) bool {
 	return true
 }
 
+func (h *holding) reserved(bytes int64) bool {
+	h.turn = h.turn || h.of.turn.TryAcquire(1)
+	if !h.turn || h.extra+bytes > h.of.reserve {
+		return false
+	}
+	h.extra += bytes
+	return true
+}
+
+// patiently tries until it works, or for too long.
+func (h *holding) patiently(ctx context.Context, try func() bool) bool {
+	for end := time.Now().Add(h.of.patience); !try(); {
+		if time.Now().After(end) {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(budgetLook):
+		}
+	}
+	return true
+}
+
 func scarce() error {
 	return refuse(tooMuch, "memory", "the gateway holds as much as it can; try again in a second")
 }
 
-// keep gives back all but so many bytes, those of the reserve first.
-func (h *holding) keep(bytes int64) {
+// keep gives back all but so many bytes, and the turn in any case: it says whether they found room outside of the
+// reserve, or all is given back.
+func (h *holding) keep(ctx context.Context, bytes int64) bool {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
+	more := bytes - h.bytes
+	found := more <= 0 || h.patiently(ctx, func() bool { return h.common(more) })
+	if !found {
+		bytes = 0
+	}
 	if h.turn {
-		if more := bytes - h.bytes; more <= 0 || h.common(min(more, h.extra)) {
-			h.extra, h.turn = 0, false
-			h.of.turn.Release(1)
-		} else {
-			h.extra = min(more, h.extra)
-		}
+		h.extra, h.turn = 0, false
+		h.of.turn.Release(1)
 	}
 	if bytes < h.bytes {
 		h.of.common.Release(h.bytes - bytes)
 		h.bytes = bytes
 	}
+	return found
 }
 
 // weighed is a reader of which each byte is taken from a budget.
@@ -168,11 +187,39 @@ type weighed struct {
 
 func (w *weighed) Read(into []byte) (int, error) {
 	n, err := w.ReadCloser.Read(into)
-	if refused := w.from.take(w.ctx, int64(n)*w.weight); refused != nil {
+	if refused := w.from.take(w.ctx, int64(n)*w.weight, true); refused != nil {
 		return 0, refused
 	}
 	return n, err
 }
+
+// received is a body as it comes, at the pace of who sends it.
+type received struct {
+	io.ReadCloser
+	visit  *visit
+	ctx    context.Context
+	weight int64
+	noted  int64
+}
+
+func (r *received) Read(into []byte) (int, error) {
+	n, err := r.ReadCloser.Read(into)
+	bytes, of := int64(n)*r.weight, r.visit.holding.of
+	if !of.waits(r.who(), r.noted, bytes) {
+		return 0, refuse(tooMuch, "memory", "too many requests of yours are under way; end them first")
+	}
+	r.noted += bytes
+	if refused := r.visit.holding.take(r.ctx, bytes, false); refused != nil {
+		return 0, refused
+	}
+	return n, err
+}
+
+// end is once all of it is there, or nobody waits for it any more.
+func (r *received) end() { r.visit.holding.of.came(r.who(), r.noted) }
+
+// who counts apart from what it leaves unread: what it asks for is to be read all the same, and goes on record as it is.
+func (r *received) who() string { return "sending " + r.visit.caller() }
 
 // answers weighs what the backend answers, as it comes: nobody says before how much it will be.
 type answers struct{ next http.RoundTripper }

@@ -29,10 +29,10 @@ func TestABudgetIsNotOverdrawn(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			for range 100 {
+			for range 4 {
 				one, took := &holding{of: of}, int64(0)
 				for range 9 { // 900 each: no two of them fit at once, and one does if nobody else has more than 100
-					if one.take(t.Context(), 100) == nil {
+					if one.take(t.Context(), 100, true) == nil {
 						took += 100
 						now := used.Add(100)
 						for before := most.Load(); now > before && !most.CompareAndSwap(before, now); before = most.Load() {
@@ -43,7 +43,7 @@ func TestABudgetIsNotOverdrawn(t *testing.T) {
 					finished.Add(1)
 				}
 				used.Add(-took)
-				one.keep(0)
+				one.keep(t.Context(), 0)
 			}
 		})
 	}
@@ -62,7 +62,7 @@ func TestWhoTakesTooMuchIsToldSo(t *testing.T) {
 	one, other, third := &holding{of: of}, &holding{of: of}, &holding{of: of}
 	takes := func(who *holding, bytes int64, says string) {
 		t.Helper()
-		if err := who.take(t.Context(), bytes); says == "" && err != nil || !strings.Contains(fmt.Sprint(err), says) {
+		if err := who.take(t.Context(), bytes, true); says == "" && err != nil || !strings.Contains(fmt.Sprint(err), says) {
 			t.Errorf("%d: %v", bytes, err)
 		}
 	}
@@ -72,10 +72,18 @@ func TestWhoTakesTooMuchIsToldSo(t *testing.T) {
 	takes(third, 60, "try again")
 	takes(other, 241, "try again") // the reserve is not enough
 	takes(other, 240, "")
-	other.keep(30) // fits beside the first: the turn is free
+	if !other.keep(t.Context(), 30) { // fits beside the first: the turn is free
+		t.Error("there was room")
+	}
 	takes(third, 60, "")
-	one.keep(0)
+	if other.keep(t.Context(), 90) || other.bytes != 0 { // does not: all is given back
+		t.Errorf("%d are left", other.bytes)
+	}
+	one.keep(t.Context(), 0)
 	takes(other, 60, "")
+	if err := one.take(t.Context(), 60, false); err == nil {
+		t.Error("the reserve is for nobody who waits for a client")
+	}
 }
 
 // A request waits for another to end.
@@ -84,13 +92,13 @@ func TestWhoWaitsIsLetInOnceThereIsRoom(t *testing.T) {
 	of.patience = time.Minute
 	one, other, third := &holding{of: of}, &holding{of: of}, &holding{of: of}
 	for _, who := range []*holding{one, other} {
-		if err := who.take(t.Context(), 100); err != nil {
+		if err := who.take(t.Context(), 100, true); err != nil {
 			t.Fatal(err)
 		}
 	}
 	done := make(chan error)
-	go func() { done <- third.take(context.Background(), 60) }()
-	other.keep(0)
+	go func() { done <- third.take(context.Background(), 60, true) }()
+	other.keep(t.Context(), 0)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
@@ -207,22 +215,27 @@ func TestUnreadAnswersHoldUpNobodyElse(t *testing.T) {
 		}
 	}
 	allLeft(t, of)
-	share := of.whole / 100 * unreadShare
-	if !of.leaves("ann", share) || of.leaves("ann", 1) || !of.leaves("carol", share*2) {
+	share := of.whole / 100 * pacedShare
+	if !of.waits("ann", 0, share) || of.waits("ann", 0, 1) || !of.waits("carol", 0, share*2) || !of.waits("carol", share*2, 1) {
 		t.Fatal("who has nothing unread gets an answer, whatever its size, and who has too much gets none")
 	}
 	status, _ := w.post(w.person(reader), stacks, stacktracesOf(""))
 	if record := w.last(); status != http.StatusTooManyRequests || record.Rule != "memory" || record.Allowed || record.Bytes > 1000 {
 		t.Errorf("%d %+v", status, record)
 	}
+	// What is refused says why, whoever asks.
+	status, _ = w.post(w.person(reader), strings.Replace(stacks, "payments", "catalog", 1), stacktracesOf(""))
+	if record := w.last(); status != http.StatusForbidden || record.Rule != "other-tenant" {
+		t.Errorf("%d %+v", status, record)
+	}
 	if status, body := w.post(bob, stacks, stacktracesOf("")); status != http.StatusOK {
 		t.Errorf("somebody else: %d %.100s", status, body)
 	}
-	of.left("ann", share)
+	of.came("ann", share)
 	if status, body := w.post(w.person(reader), stacks, stacktracesOf("")); status != http.StatusOK {
 		t.Errorf("%d %.100s", status, body)
 	}
-	of.left("carol", share*2)
+	of.came("carol", share*2+1)
 	allLeft(t, of)
 }
 
@@ -231,7 +244,7 @@ func allLeft(t *testing.T, of *budget) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		of.mutex.Lock()
-		count := len(of.unread)
+		count := len(of.paced)
 		of.mutex.Unlock()
 		if count == 0 {
 			return

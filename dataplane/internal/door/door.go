@@ -103,21 +103,33 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Agent: cut(r.UserAgent(), longestAgent),
 	}, done: func() {}, holding: &holding{of: d.budget}, weight: answerWeight}
 	// Until the answer is read: somebody who reads slowly has the gateway hold it all the while.
-	defer func() { one.done(); one.holding.keep(0) }()
+	defer func() { one.done(); one.holding.keep(r.Context(), 0) }()
 	body := &counted{ReadCloser: http.MaxBytesReader(w, r.Body, int64(one.state.Gateway.Limits.BodyMegabytes)<<20)}
 	r = r.WithContext(context.WithValue(r.Context(), visitKey{}, one))
 	r.Body = body
 	d.answer(answer, r)
-	if size := int64(answer.body.Cap()); d.budget.leaves(one.caller(), size) {
-		defer d.budget.left(one.caller(), size)
-	} else if one.kind != Export { // whose grant is used up by now; there are few
-		*answer = *newHeld()
-		d.refused(answer, r, refuse(tooMuch, "memory", "too many answers wait for you to read them; try again once you have"))
-	}
-	one.holding.keep(int64(answer.body.Cap()))
+	one.done() // the tenant's place: whoever reads slowly holds it up for nobody
+	one.done = func() {}
+	defer d.keep(one, answer, r)()
 	d.settle(one, answer, r, body.read, start)
 	w.Header().Set("X-Request-Id", one.record.Request)
 	answer.release(w)
+}
+
+// keep finds room for an answer while it is read, and refuses it where there is none: not a refusal, which is a few
+// words and says on record what it is, and no whole profile, whose grant is used up by now. The function ends it.
+func (d *Door) keep(v *visit, answer *held, r *http.Request) func() {
+	who, size := v.caller(), int64(answer.body.Cap())
+	waits := d.budget.waits(who, 0, size)
+	stays := v.holding.keep(r.Context(), size)
+	if v.record.Allowed && v.kind != Export && !(waits && stays) {
+		*answer = *newHeld()
+		d.refused(answer, r, refuse(tooMuch, "memory", "too many answers wait to be read; read yours, and try again"))
+	}
+	if !waits {
+		return func() {}
+	}
+	return func() { d.budget.came(who, size) }
 }
 
 // answer lets the request in, or not.
@@ -138,6 +150,9 @@ func (d *Door) answer(w *held, r *http.Request) {
 		return
 	}
 	one.identified()
+	if one.who.Kind == caller.Job && len(one.state.Gate.Of(one.who.Repository)) == 0 {
+		d.strays.seen(address(r)) // the forge of everybody signs for everybody
+	}
 	d.callers.seen(one.caller())
 	tenant, path, err := place(r)
 	if err != nil {

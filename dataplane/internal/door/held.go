@@ -41,12 +41,16 @@ func (h *held) sum() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// readTime is how long a client may take to read an answer.
-const readTime = time.Minute
+// How long a client may take to read an answer: so long, and a second for each so many bytes.
+const (
+	readTime      = 20 * time.Second
+	readPerSecond = 1 << 20
+)
 
 // release sends the answer.
 func (h *held) release(to http.ResponseWriter) {
-	_ = http.NewResponseController(to).SetWriteDeadline(time.Now().Add(readTime)) // every server has them
+	long := readTime + time.Duration(h.body.Len()/readPerSecond)*time.Second
+	_ = http.NewResponseController(to).SetWriteDeadline(time.Now().Add(long)) // every server has them
 	h.WriteHeader(http.StatusOK)
 	for key, values := range h.sent {
 		if !strings.HasPrefix(key, http.TrailerPrefix) {

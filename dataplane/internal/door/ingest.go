@@ -46,7 +46,9 @@ func ingest(r *http.Request, _ time.Time) (*Call, *http.Request, error) {
 			}
 		}
 	}
-	r.Body = &weighed{r.Body, r.Context(), visiting(r.Context()).holding, plainWeight}
+	coming := &received{ReadCloser: r.Body, visit: visiting(r.Context()), ctx: r.Context(), weight: plainWeight}
+	defer coming.end()
+	r.Body = coming
 	kind, body, err := profile(r, given.Get("format"))
 	if err != nil {
 		return nil, nil, err

@@ -93,6 +93,9 @@ func render(r *http.Request, now time.Time) (*Call, *http.Request, error) {
 	default:
 		return nil, nil, invalid("format is %q; valid: json, dot", given.Get("format"))
 	}
+	if err := visiting(r.Context()).patterns(r.Context(), given.Get("query")); err != nil {
+		return nil, nil, err
+	}
 	if err := call.side(given, now, "query", "from", "until"); err != nil {
 		return nil, nil, err
 	}
@@ -107,6 +110,9 @@ func renderDiff(r *http.Request, now time.Time) (*Call, *http.Request, error) {
 	}
 	if format := given.Get("format"); format != "" && format != "json" {
 		return nil, nil, invalid("format is %q; valid: json", format)
+	}
+	if err := visiting(r.Context()).patterns(r.Context(), given.Get("leftQuery"), given.Get("rightQuery")); err != nil {
+		return nil, nil, err
 	}
 	call := &Call{Kind: View, Windowed: true, Format: flamegraph}
 	for _, side := range []string{"left", "right"} {

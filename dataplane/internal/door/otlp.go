@@ -77,7 +77,7 @@ func otlpIngest(r *http.Request, _ time.Time) (*Call, *http.Request, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := one.holding.take(r.Context(), decoded); err != nil {
+	if err := one.holding.take(r.Context(), decoded, true); err != nil {
 		return nil, nil, err
 	}
 	if err := unmarshal(body, message); err != nil {

@@ -1,10 +1,13 @@
 package door
 
 import (
+	"context"
 	"strings"
 
+	querierv1 "github.com/grafana/pyroscope/api/gen/proto/go/querier/v1"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
+	"google.golang.org/protobuf/proto"
 )
 
 // serviceLabel names the service of a series.
@@ -14,6 +17,42 @@ const serviceLabel = "service_name"
 type Selector struct{ matchers []*labels.Matcher }
 
 var selectors = parser.NewParser(parser.Options{})
+
+const (
+	mostPattern   = 4 << 10  // bytes of the selectors of one call that hold a pattern
+	patternWeight = 16 << 10 // what a byte of a pattern may become: `a{1000}` some 5,000, `\pL` 4,400
+)
+
+// patterns refuses selectors whose patterns would take much to compile, which parsing them does: 200 bytes on the wire
+// can be a gigabyte of it.
+func (v *visit) patterns(ctx context.Context, texts ...string) error {
+	bytes := 0
+	for _, text := range texts {
+		if strings.Contains(text, "~") {
+			bytes += len(text)
+		}
+	}
+	switch {
+	case bytes == 0:
+		return nil
+	case bytes > mostPattern:
+		return invalid("selectors with patterns (=~, !~) are %d bytes long together; at most %d", bytes, mostPattern)
+	}
+	return v.holding.take(ctx, int64(bytes)*patternWeight, true)
+}
+
+// selectorsOf are those of a question, as they came.
+func selectorsOf(message proto.Message) []string {
+	switch m := message.(type) {
+	case *querierv1.DiffRequest:
+		return []string{m.GetLeft().GetLabelSelector(), m.GetRight().GetLabelSelector()}
+	case interface{ GetLabelSelector() string }:
+		return []string{m.GetLabelSelector()}
+	case interface{ GetMatchers() []string }:
+		return m.GetMatchers()
+	}
+	return nil
+}
 
 func parseSelector(text string) (*Selector, error) {
 	trimmed := strings.TrimSpace(text)

@@ -98,8 +98,11 @@ func unary[Request, Response any](d *Door, procedure, operation string, send met
 func through[Request, Response any](
 	ctx context.Context, d *Door, request *connect.Request[Request], send method[Request, Response],
 ) (*connect.Response[Response], error) {
-	one := visiting(ctx)
-	call, err := understand(any(request.Msg).(proto.Message))
+	one, message := visiting(ctx), any(request.Msg).(proto.Message)
+	if err := one.patterns(ctx, selectorsOf(message)...); err != nil {
+		return nil, err
+	}
+	call, err := understand(message)
 	if err != nil {
 		return nil, err
 	}

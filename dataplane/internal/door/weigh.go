@@ -17,6 +17,7 @@ const (
 	mostDecoded = 128 << 20 // bytes that one message may become
 	mostNested  = 100       // messages within each other; OTLP has ten
 	mapEntry    = 256       // bytes; of an entry of a map, which has no struct
+	mostPieces  = 100       // of one list of packed numbers: the decoder copies the whole list for each. Encoders write one
 	unlimited   = 0
 )
 
@@ -138,12 +139,16 @@ func (s *scale) add(of *shape, text []byte, depth int) error {
 			}
 			continue
 		}
-		if one.most != unlimited {
+		limit := one.most
+		if kind == protowire.BytesType && one.list && one.message == nil && !one.text {
+			limit = mostPieces
+		}
+		if limit != unlimited {
 			if counts == nil {
 				counts = map[*part]int{}
 			}
-			if counts[one]++; counts[one] > one.most {
-				return tooMany(one.name, one.most)
+			if counts[one]++; counts[one] > limit {
+				return tooMany(one.name, limit)
 			}
 		}
 		if kind == protowire.BytesType {
@@ -171,7 +176,7 @@ func (s *scale) field(one *part, kind protowire.Type, value []byte, depth int) e
 	case one.text:
 		return s.put(each + int64(len(value)) + int64(len(value))/4 + 16)
 	case kind == protowire.BytesType: // packed numbers: fixed ones, or as many as bytes that end one
-		return s.put(each * int64(ends(value)))
+		return s.put(max(each*int64(ends(value)), each/one.size*int64(len(value))))
 	}
 	return s.put(each + 16)
 }

@@ -74,10 +74,14 @@ func (p *Probe) Round(ctx context.Context) Verdict {
 	families, known := 0, 0
 	for _, of := range []func(netip.Addr) bool{netip.Addr.Is4, netip.Addr.Is6} {
 		addresses := family(peers, of)
-		if len(addresses) == 0 || !slices.ContainsFunc(p.Own, of) {
-			continue // nobody is there, or nobody to call from
+		if !slices.ContainsFunc(p.Own, of) {
+			continue // nobody to call from
 		}
 		families++
+		if len(addresses) == 0 && len(peers) > 0 { // the pod has it, and may be reached by it: what was not tried is not shown
+			silent = unknown("no pod is found by each family that this one has: are the cluster's Services of both?")
+			continue
+		}
 		verdict := p.round(ctx, slices.DeleteFunc(addresses, func(a netip.Addr) bool { return slices.Contains(p.Own, a) }))
 		if !verdict.Known {
 			silent = verdict

@@ -90,6 +90,15 @@ func TestEachFamilyIsShown(t *testing.T) {
 	}
 }
 
+// A Service of one family names no address of the other, by which the pods may be reached all the same.
+func TestWhatIsNotTriedIsNotShown(t *testing.T) {
+	probe := world(t, true, false, false)
+	probe.Own = append(probe.Own, netip.MustParseAddr("fd00::1"))
+	if verdict := probe.Round(t.Context()); verdict.Known || !strings.Contains(verdict.String(), "each family") {
+		t.Errorf("got %q", verdict)
+	}
+}
+
 func TestOfAnotherFamilyNothingIsCalled(t *testing.T) {
 	probe := world(t, true, false, false)
 	probe.Peers = found(own, other, netip.MustParseAddr("fd00::2"))
