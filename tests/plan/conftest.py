@@ -10,10 +10,12 @@ from environments import Environment, rendered
 from profile_store import Store
 
 
-@pytest.fixture(autouse=True)
-def no_pyroscope(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def no_pyroscope() -> Iterator[None]:
     """One that is given to the upstream tier is nothing to these tests: beside devstore it is refused."""
-    monkeypatch.delenv("FLAMEPLANE_PYROSCOPE", raising=False)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("FLAMEPLANE_PYROSCOPE", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")
