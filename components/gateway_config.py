@@ -20,12 +20,12 @@ from schemas.team import Team
 # The plugin's default for the first is true: the browser then offers to post the profile to a public site.
 _PLUGIN_SETTINGS: Final = {"enableFlameGraphDotComExport": False, "collapsedFlamegraphs": False, "maxNodes": 16384}
 # What one tenant may ask of one replica, so that no team slows another's down. It does not keep the pod inside its
-# 512 Mi: one answer of 16 MB costs some 200 MB while it is decoded, encoded anew and held until its line is on record,
-# and three at once are more than there is. That is what the budget of all requests together is for
-# (dataplane/internal/door/budget.go). In JSON, which takes more, it lets answers of some 12 MB through.
+# 512 Mi: one answer of 12 MB costs some 150 MB while it is decoded, encoded anew and held until its line is on record,
+# and four at once are more than there is. That is what the budget of all requests together is for
+# (dataplane/internal/door/budget.go). In JSON, which takes more, it lets answers of some 7 MB through.
 _LIMITS: Final = {
     "bodyMegabytes": 16,
-    "answerMegabytes": 16,
+    "answerMegabytes": 12,
     "requestsPerSecond": 50,
     "pushesPerSecond": 200,
     "concurrentQueries": 8,

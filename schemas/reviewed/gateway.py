@@ -36,7 +36,7 @@ PLUGIN_SETTINGS: Final = {"enableFlameGraphDotComExport": False, "collapsedFlame
 # Of one tenant at one replica: megabytes, requests a second, queries at once, days of one query, nodes of one graph.
 LIMITS: Final = {
     "bodyMegabytes": 16,
-    "answerMegabytes": 16,
+    "answerMegabytes": 12,
     "requestsPerSecond": 50,
     "pushesPerSecond": 200,
     "concurrentQueries": 8,

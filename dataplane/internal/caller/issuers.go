@@ -25,6 +25,8 @@ const (
 	// How long they count in all while the issuer cannot be asked. Its tokens are good for about as long, and who has one
 	// needs nothing of it; a key that was taken back ends as soon as it answers.
 	keysWithout = time.Hour
+	// How long after they are due they still count while new ones are asked for.
+	waitless = time.Minute
 )
 
 // issuers discovers OIDC issuers when the first token of each comes, so that the gateway starts without them; go-oidc
@@ -89,7 +91,7 @@ func (i *issuers) provider(from string) (*oidc.Provider, error) {
 	defer one.mutex.Unlock()
 	switch now := i.now(); {
 	case now.Before(one.until):
-	case one.counts(now): // nobody waits for it: it may be away
+	case one.counts(now) && (one.failed != nil || now.Before(one.until.Add(waitless))): // nobody waits for it: it may be away
 		if !one.asked {
 			one.asked = true
 			go func() {

@@ -16,6 +16,8 @@ type Decision struct {
 	Grant  *settings.Grant
 }
 
+const ruleGrant = "grant"
+
 // question is everything that a decision is made of.
 type question struct {
 	who   caller.Caller
@@ -108,7 +110,7 @@ func person(q question) (Decision, error) {
 		return found, nil
 	}
 	grant, err := granted(q, tenant)
-	found.Grant, found.Rule = grant, "grant"
+	found.Grant, found.Rule = grant, ruleGrant
 	return found, err
 }
 

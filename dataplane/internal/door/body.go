@@ -62,13 +62,16 @@ func (d *Door) weighed(r *http.Request, of *shape, most int) error {
 
 // enveloped reads the one message of a unary call, and the head that it has once it is unpacked.
 func (v *visit) enveloped(r *http.Request, body io.ReadCloser, most int) (head, message []byte, err error) {
-	head = make([]byte, envelope)
-	switch n, err := io.ReadFull(body, head); {
-	case n == 0 && err == io.EOF:
-		return nil, nil, nil // Connect says what is missing
+	raw, err := v.receive(r.Context(), body, most+envelope)
+	switch {
 	case err != nil:
-		return nil, nil, unreadable(err)
+		return nil, nil, err
+	case len(raw) == 0:
+		return nil, nil, nil // Connect says what is missing
+	case len(raw) < envelope:
+		return nil, nil, unreadable(io.ErrUnexpectedEOF)
 	}
+	head = raw[:envelope:envelope]
 	length, encoding := int64(binary.BigEndian.Uint32(head[1:])), ""
 	switch {
 	case head[0] == 1:
@@ -82,12 +85,11 @@ func (v *visit) enveloped(r *http.Request, body io.ReadCloser, most int) (head, 
 	if length > int64(most) {
 		return nil, nil, tooLarge()
 	}
-	inside := &io.LimitedReader{R: body, N: length}
-	if message, err = v.read(r.Context(), io.NopCloser(inside), encoding, most); err != nil {
-		return nil, nil, err
-	}
-	if n, err := io.Copy(io.Discard, io.LimitReader(body, 1)); err != nil || n > 0 || inside.N > 0 {
+	if int64(len(raw)) != envelope+length {
 		return nil, nil, invalid("a call has one message, of the length that it says")
+	}
+	if message, err = v.unpack(r.Context(), raw[envelope:], encoding, most); err != nil {
+		return nil, nil, err
 	}
 	r.Header.Del("Grpc-Encoding")
 	head[0] = 0
@@ -103,19 +105,27 @@ func packable(encoding string) bool {
 // beginning of a bomb holds no more than was sent.
 func (v *visit) read(ctx context.Context, body io.ReadCloser, encoding string, most int) ([]byte, error) {
 	raw, err := v.receive(ctx, body, most)
-	if err != nil || encoding != "gzip" || len(raw) == 0 {
-		if err == nil {
-			err = v.holding.take(ctx, int64(len(raw))*(bodyWeight-rawWeight), true)
-		}
-		return raw, err
+	if err != nil {
+		return nil, err
+	}
+	return v.unpack(ctx, raw, encoding, most)
+}
+
+// unpack makes a message of a body that is whole.
+func (v *visit) unpack(ctx context.Context, raw []byte, encoding string, most int) (text []byte, err error) {
+	if encoding != "gzip" || len(raw) == 0 {
+		return raw, v.holding.take(ctx, int64(len(raw))*(bodyWeight-rawWeight), true)
 	}
 	unzipped := readers.Get().(*gzip.Reader)
-	defer readers.Put(unzipped)
+	defer func() {
+		_ = unzipped.Reset(bytes.NewReader(nil)) // what waits for the next request holds nothing of this one
+		readers.Put(unzipped)
+	}()
 	if err := unzipped.Reset(bytes.NewReader(raw)); err != nil {
 		return nil, unreadable(err)
 	}
 	limited := io.NopCloser(io.LimitReader(unzipped, int64(most)+1))
-	text, err := io.ReadAll(&weighed{limited, ctx, v.holding, bodyWeight})
+	text, err = io.ReadAll(&weighed{limited, ctx, v.holding, bodyWeight})
 	switch {
 	case err != nil:
 		return nil, unreadable(err)
@@ -127,7 +137,7 @@ func (v *visit) read(ctx context.Context, body io.ReadCloser, encoding string, m
 
 // receive takes a body as it comes.
 func (v *visit) receive(ctx context.Context, body io.ReadCloser, most int) ([]byte, error) {
-	coming := &received{ReadCloser: io.NopCloser(io.LimitReader(body, int64(most)+1)), visit: v, ctx: ctx, weight: rawWeight}
+	coming := &received{ReadCloser: io.NopCloser(io.LimitReader(body, int64(most)+1)), visit: v, ctx: ctx}
 	defer coming.end()
 	raw, err := io.ReadAll(coming)
 	switch {

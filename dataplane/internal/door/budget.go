@@ -33,8 +33,8 @@ const (
 	// Of GOMEMLIMIT, in hundredths. The rest is for what is not counted: the program itself, connections, buffers that
 	// are kept for the next request, and what the garbage collector has not found yet.
 	budgetShare = 75
-	// Of that, likewise: enough for the largest answer in protobuf, 16 MB at answerWeight.
-	reserveShare = 75
+	// Of that, likewise: enough for the largest answer in protobuf, 12 MB at answerWeight.
+	reserveShare = 60
 	// Where nobody set GOMEMLIMIT: of the pod's 460 MiB (components/gateway.py).
 	usualBudget = 460 << 20 * budgetShare / 100
 	// How long a request waits for memory. Agents and dashboards try again after a refusal.
@@ -43,7 +43,7 @@ const (
 	budgetLook = 20 * time.Millisecond
 	// Of the whole, in hundredths: what may wait for one caller. Whoever asks and does not read, or sends and does not
 	// end, would hold up all others, who wait for the same memory.
-	pacedShare = 12
+	pacedShare = 8
 )
 
 // What a byte costs that is held, by what is made of it. Those of answers are measured (TestWhatAByteCosts), those of
@@ -156,6 +156,19 @@ func scarce() error {
 	return refuse(tooMuch, "memory", "the gateway holds as much as it can; try again in a second")
 }
 
+// give gives back so many bytes before the request ends, those of the reserve first.
+func (h *holding) give(bytes int64) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	extra := min(bytes, h.extra)
+	if h.extra -= extra; h.turn && h.extra == 0 {
+		h.turn = false
+		h.of.turn.Release(1)
+	}
+	h.bytes -= bytes - extra
+	h.of.common.Release(bytes - extra)
+}
+
 // keep gives back all but so many bytes, and the turn in any case: it says whether they found room outside of the
 // reserve, or all is given back.
 func (h *holding) keep(ctx context.Context, bytes int64) bool {
@@ -196,16 +209,15 @@ func (w *weighed) Read(into []byte) (int, error) {
 // received is a body as it comes, at the pace of who sends it.
 type received struct {
 	io.ReadCloser
-	visit  *visit
-	ctx    context.Context
-	weight int64
-	noted  int64
+	visit *visit
+	ctx   context.Context
+	noted int64
 }
 
 func (r *received) Read(into []byte) (int, error) {
 	n, err := r.ReadCloser.Read(into)
-	bytes, of := int64(n)*r.weight, r.visit.holding.of
-	if !of.waits(r.who(), r.noted, bytes) {
+	bytes, of := int64(n)*rawWeight, r.visit.holding.of
+	if !r.visit.holding.patiently(r.ctx, func() bool { return of.waits(r.who(), r.noted, bytes) }) {
 		return 0, refuse(tooMuch, "memory", "too many requests of yours are under way; end them first")
 	}
 	r.noted += bytes

@@ -24,14 +24,15 @@ const push = "/push.v1.PusherService/Push"
 
 func TestABudgetIsNotOverdrawn(t *testing.T) {
 	const whole = 1000
-	of := newBudget(whole) // 750 in reserve
+	of := newBudget(whole) // 600 in reserve
+	of.patience = 10 * time.Millisecond
 	var used, most, finished atomic.Int64
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			for range 4 {
+			for range 20 {
 				one, took := &holding{of: of}, int64(0)
-				for range 9 { // 900 each: no two of them fit at once, and one does if nobody else has more than 100
+				for range 6 { // 600 each: no two of them fit at once, and one always does
 					if one.take(t.Context(), 100, true) == nil {
 						took += 100
 						now := used.Add(100)
@@ -39,7 +40,7 @@ func TestABudgetIsNotOverdrawn(t *testing.T) {
 						}
 					}
 				}
-				if took == 900 {
+				if took == 600 {
 					finished.Add(1)
 				}
 				used.Add(-took)
@@ -48,7 +49,7 @@ func TestABudgetIsNotOverdrawn(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if most.Load() > whole || most.Load() < 900 || finished.Load() < 50 {
+	if most.Load() > whole || most.Load() < 600 || finished.Load() == 0 {
 		t.Errorf("%d of %d were held at once, %d had all", most.Load(), whole, finished.Load())
 	}
 	if !of.common.TryAcquire(whole-of.reserve) || !of.turn.TryAcquire(1) {
@@ -57,7 +58,7 @@ func TestABudgetIsNotOverdrawn(t *testing.T) {
 }
 
 func TestWhoTakesTooMuchIsToldSo(t *testing.T) {
-	of := newBudget(400) // 300 in reserve
+	of := newBudget(400) // 240 in reserve
 	of.patience = 0
 	one, other, third := &holding{of: of}, &holding{of: of}, &holding{of: of}
 	takes := func(who *holding, bytes int64, says string) {
@@ -67,11 +68,11 @@ func TestWhoTakesTooMuchIsToldSo(t *testing.T) {
 		}
 	}
 	takes(one, 401, "ask for less")
-	takes(one, 60, "")
-	takes(other, 60, "") // of the reserve
-	takes(third, 60, "try again")
-	takes(other, 241, "try again") // the reserve is not enough
-	takes(other, 240, "")
+	takes(one, 100, "")
+	takes(other, 100, "") // of the reserve
+	takes(third, 100, "try again")
+	takes(other, 141, "try again") // the reserve is not enough
+	takes(other, 140, "")
 	if !other.keep(t.Context(), 30) { // fits beside the first: the turn is free
 		t.Error("there was room")
 	}
@@ -81,7 +82,7 @@ func TestWhoTakesTooMuchIsToldSo(t *testing.T) {
 	}
 	one.keep(t.Context(), 0)
 	takes(other, 60, "")
-	if err := one.take(t.Context(), 60, false); err == nil {
+	if err := one.take(t.Context(), 160, false); err == nil {
 		t.Error("the reserve is for nobody who waits for a client")
 	}
 }

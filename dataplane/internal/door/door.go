@@ -78,8 +78,9 @@ type visit struct {
 	plain  bool   // whether the route is of plain HTTP
 	done   func() // frees what the limits hold
 
-	holding *holding // of the budget
-	weight  int64    // of a byte of the answer
+	holding   *holding // of the budget
+	weight    int64    // of a byte of the answer
+	compiling int64    // what patterns were weighed with, until the decision
 }
 
 type visitKey struct{}
@@ -117,12 +118,14 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // keep finds room for an answer while it is read, and refuses it where there is none: not a refusal, which is a few
-// words and says on record what it is, and no whole profile, whose grant is used up by now. The function ends it.
+// words and says on record what it is, no push, which the backend has, and nothing whose grant is used up by now. The
+// function ends it.
 func (d *Door) keep(v *visit, answer *held, r *http.Request) func() {
 	who, size := v.caller(), int64(answer.body.Cap())
 	waits := d.budget.waits(who, 0, size)
 	stays := v.holding.keep(r.Context(), size)
-	if v.record.Allowed && v.kind != Export && !(waits && stays) {
+	if v.record.Allowed && v.kind != Push && v.record.Rule != ruleGrant && !(waits && stays) {
+		v.holding.keep(r.Context(), 0)
 		*answer = *newHeld()
 		d.refused(answer, r, refuse(tooMuch, "memory", "too many answers wait to be read; read yours, and try again"))
 	}
@@ -195,7 +198,12 @@ func (d *Door) stranger(r *http.Request, err error) error {
 }
 
 // caller is whoever counts as one: a pod, a person or a job.
-func (v *visit) caller() string { return v.record.Subject + v.record.Pod }
+func (v *visit) caller() string {
+	if v.who.Kind == caller.Job {
+		return "job of " + v.who.Repository // each branch is another subject
+	}
+	return v.record.Subject + v.record.Pod
+}
 
 func (v *visit) identified() {
 	v.record.Kind, v.record.Subject, v.record.Name = string(v.who.Kind), v.who.Subject, v.who.Name
@@ -205,6 +213,7 @@ func (v *visit) identified() {
 
 // admit decides about a decoded call and returns what goes on with it.
 func (d *Door) admit(v *visit, call *Call) (Decision, error) {
+	defer func() { v.holding.give(v.compiling); v.compiling = 0 }()
 	v.kind = call.Kind
 	v.record.Services, v.record.Type, v.record.Format = few(call.Services()), cut(call.Type, longestAgent), call.Format
 	v.record.Start, v.record.End, v.record.MaxNodes = call.Start, call.End, call.MaxNodes

@@ -46,9 +46,15 @@ func ingest(r *http.Request, _ time.Time) (*Call, *http.Request, error) {
 			}
 		}
 	}
-	coming := &received{ReadCloser: r.Body, visit: visiting(r.Context()), ctx: r.Context(), weight: plainWeight}
-	defer coming.end()
-	r.Body = coming
+	one := visiting(r.Context())
+	raw, err := one.receive(r.Context(), r.Body, one.state.Gateway.Limits.BodyMegabytes<<20)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := one.holding.take(r.Context(), int64(len(raw))*(plainWeight-rawWeight), true); err != nil {
+		return nil, nil, err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(raw))
 	kind, body, err := profile(r, given.Get("format"))
 	if err != nil {
 		return nil, nil, err

@@ -21,15 +21,16 @@ var selectors = parser.NewParser(parser.Options{})
 const (
 	mostPattern   = 4 << 10  // bytes of the selectors of one call that hold a pattern
 	patternWeight = 16 << 10 // what a byte of a pattern may become: `a{1000}` some 5,000, `\pL` 4,400
+	patternCost   = 8 << 20  // and what one may come to, however short: `\pL{990}` is a table for each of 990 steps
 )
 
 // patterns refuses selectors whose patterns would take much to compile, which parsing them does: 200 bytes on the wire
 // can be a gigabyte of it.
 func (v *visit) patterns(ctx context.Context, texts ...string) error {
-	bytes := 0
+	bytes, patterns := 0, 0
 	for _, text := range texts {
-		if strings.Contains(text, "~") {
-			bytes += len(text)
+		if count := strings.Count(text, "~"); count > 0 {
+			bytes, patterns = bytes+len(text), patterns+count
 		}
 	}
 	switch {
@@ -38,7 +39,12 @@ func (v *visit) patterns(ctx context.Context, texts ...string) error {
 	case bytes > mostPattern:
 		return invalid("selectors with patterns (=~, !~) are %d bytes long together; at most %d", bytes, mostPattern)
 	}
-	return v.holding.take(ctx, int64(bytes)*patternWeight, true)
+	cost := int64(bytes)*patternWeight + int64(patterns)*patternCost
+	if err := v.holding.take(ctx, cost, true); err != nil {
+		return err
+	}
+	v.compiling += cost
+	return nil
 }
 
 // selectorsOf are those of a question, as they came.

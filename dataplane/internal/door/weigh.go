@@ -17,7 +17,7 @@ const (
 	mostDecoded = 128 << 20 // bytes that one message may become
 	mostNested  = 100       // messages within each other; OTLP has ten
 	mapEntry    = 256       // bytes; of an entry of a map, which has no struct
-	mostPieces  = 100       // of one list of packed numbers: the decoder copies the whole list for each. Encoders write one
+	mostPieces  = 8         // of one list of packed numbers: the decoder copies the whole list for each. Encoders write one
 	unlimited   = 0
 )
 

@@ -161,7 +161,7 @@ def gateway_trusts_who_is_listed(stack: Stack) -> Iterator[str]:
         "programs": {"audience": "flameplane-gateway", "accounts": PROGRAMS},
         "limits": {
             "bodyMegabytes": 16,
-            "answerMegabytes": 16,
+            "answerMegabytes": 12,
             "requestsPerSecond": 50,
             "pushesPerSecond": 200,
             "concurrentQueries": 8,

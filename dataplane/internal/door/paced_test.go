@@ -1,0 +1,161 @@
+package door
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	otlp "go.opentelemetry.io/proto/otlp/profiles/v1development"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Each pattern may come to megabytes, however short it is.
+func TestManyShortPatternsAreRefused(t *testing.T) {
+	w := newWorld(t)
+	start, end := window()
+	one := "{" + strings.TrimSuffix(strings.Repeat("a=~`\\pL{990}`,", 280), ",") + "}"
+	body, _ := json.Marshal(map[string]any{"start": start, "end": end, "matchers": []string{one}})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	w.door.ServeHTTP(httptest.NewRecorder(), asked(w.person(reader), names, bytes.NewReader(body), false))
+	runtime.ReadMemStats(&after)
+	if record, made := w.last(), after.TotalAlloc-before.TotalAlloc; record.Rule != "memory" || made > 32<<20 {
+		t.Errorf("made %d MB: %+v", made>>20, record)
+	}
+}
+
+// What patterns were weighed with is given back before the backend is asked, which takes its time.
+func TestPatternsAreHeldUntilTheDecision(t *testing.T) {
+	w := newWorld(t)
+	of := w.door.(*Door).budget
+	one := &visit{holding: &holding{of: of}}
+	if err := one.patterns(t.Context(), `{a=~"b.+"}`, `{c="~"}`); err != nil || one.compiling < 2*patternCost {
+		t.Fatal(err, one.compiling)
+	}
+	one.who.Repository, one.state = "nobody's", w.door.(*Door).Settings.State()
+	_, _ = w.door.(*Door).admit(one, &Call{Kind: Names})
+	if one.compiling != 0 || one.holding.bytes+one.holding.extra != 0 || !of.turn.TryAcquire(1) {
+		t.Errorf("%+v", one.holding)
+	}
+}
+
+// A gRPC body whose message is there and whose end never comes waits for a client like any other.
+func TestAnEndThatNeverComesHoldsUpNobodyElse(t *testing.T) {
+	w := roomy(t, 16, wide(t, 1<<20))
+	w.door.(*Door).budget.patience = 0
+	bob := w.issuer.token(t, map[string]any{"aud": "flameplane", "sub": "bob", "groups": []string{reader}})
+	text := bytes.Repeat([]byte{' '}, 255<<10)
+	end := make(chan struct{})
+	var at, all sync.WaitGroup
+	for range 70 {
+		body := &stalled{bytes.NewReader(enveloping(0, len(text), text)), new(sync.Once), &at, end}
+		request := asked(w.person(reader), stacks, body, false)
+		request.ProtoMajor = 2
+		request.Header.Set("Content-Type", "application/grpc+json")
+		at.Add(1)
+		all.Go(func() {
+			w.door.ServeHTTP(httptest.NewRecorder(), request)
+			body.once.Do(at.Done)
+		})
+	}
+	at.Wait()
+	if status, body := w.post(bob, stacks, stacktracesOf("")); status != http.StatusOK {
+		t.Errorf("%d %.100s", status, body)
+	}
+	close(end)
+	all.Wait()
+}
+
+// What is refused because too much waits to be read is held no longer.
+func TestARefusedAnswerIsHeldNoLonger(t *testing.T) {
+	w := roomy(t, 16, wide(t, 1<<20))
+	of := w.door.(*Door).budget
+	of.waits("ann", 0, of.whole/100*pacedShare)
+	end := make(chan struct{})
+	var at, all sync.WaitGroup
+	for range 40 {
+		at.Add(1)
+		all.Go(func() {
+			w.door.ServeHTTP(&never{at: &at, end: end}, asked(w.person(reader), stacks, strings.NewReader(stacktracesOf("")), false))
+		})
+	}
+	at.Wait()
+	if err := (&holding{of: of}).take(t.Context(), (of.whole-of.reserve)/2, false); err != nil {
+		t.Error(err)
+	}
+	close(end)
+	all.Wait()
+}
+
+// A push that the backend has is not refused: whoever is refused sends again.
+func TestAStoredPushIsNotRefused(t *testing.T) {
+	w := newWorld(t)
+	of, token := w.door.(*Door).budget, w.program(agent)
+	w.post(token, push, pushOf("payments"))
+	of.waits(w.last().Subject+w.last().Pod, 0, of.whole/100*pacedShare)
+	if status, body := w.post(token, push, pushOf("payments")); status != http.StatusOK || !w.last().Allowed {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+// Whole profiles of who needs no grant are answers like any other.
+func TestAProgramsUnreadProfilesAreRefused(t *testing.T) {
+	w := newWorld(t)
+	of, token := w.door.(*Door).budget, w.program("flameplane-system/flameplane-downsample")
+	w.post(token, wholeOne, stacktracesOf(""))
+	of.waits(w.last().Subject+w.last().Pod, 0, of.whole/100*pacedShare)
+	if status, body := w.post(token, wholeOne, stacktracesOf("")); status == http.StatusOK || w.last().Rule != "memory" || strings.Contains(body, "secret") {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+func TestARepositoryIsOneCaller(t *testing.T) {
+	w := newWorld(t)
+	for i := range 30 {
+		token := w.ci.token(t, map[string]any{"aud": "flameplane-gate", "repository": "acme/checkout", "sub": fmt.Sprintf("repo:acme/checkout:ref:refs/heads/%d", i)})
+		w.door.ServeHTTP(httptest.NewRecorder(), asked(token, stacks, strings.NewReader(stacktracesOf("")), false))
+	}
+	if known := w.door.(*Door).callers.known; len(known) != 1 {
+		t.Error(known)
+	}
+}
+
+// Several large profiles of one node at once are taken one after the other.
+func TestLargePushesOfOnePodAreTaken(t *testing.T) {
+	w := roomy(t, 16, nil)
+	token, text := w.program(agent), string(make([]byte, 5<<20))
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			request := httptest.NewRequest(http.MethodPost, "/ingest?format=pprof&name=checkout%7Bteam%3Dpayments%7D", strings.NewReader(text))
+			request.Header.Set("Authorization", "Bearer "+token)
+			answer := httptest.NewRecorder()
+			w.door.ServeHTTP(answer, request)
+			if answer.Code != http.StatusOK {
+				t.Errorf("%d %.100s", answer.Code, answer.Body)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Fixed numbers do not end in a byte below 0x80 each, and become no fewer for it.
+func TestPackedFixedNumbersAreWeighed(t *testing.T) {
+	sample := (&otlp.Sample{}).ProtoReflect().Descriptor()
+	times := sample.Fields().ByName("timestamps_unix_nano")
+	if times == nil || times.Kind() != protoreflect.Fixed64Kind || !times.IsPacked() {
+		t.Fatal("OTLP has another list of fixed numbers by now")
+	}
+	inside := bytes.Repeat([]byte{0xff}, 8<<20)
+	text := protowire.AppendBytes(protowire.AppendTag(nil, times.Number(), protowire.BytesType), inside)
+	if weighed, err := shapeOf(sample).weigh(text); err != nil || weighed < int64(len(inside)) {
+		t.Errorf("%d bytes weigh %d: %v", len(inside), weighed, err)
+	}
+}
