@@ -48,6 +48,10 @@ KINDS: Final = {
 }
 
 
+# Of threads that are parked, which on a quiet machine are for less than async-profiler's threshold.
+SOMETIMES: Final = {"java": tuple(f"block:{one}:block:count" for one in _LOCKS)}
+
+
 class Unavailable(Exception):
     """The program or its SDK cannot be had on this machine; the message says what is missing."""
 
@@ -74,6 +78,11 @@ class Agent:
     def kinds(self) -> frozenset[str]:
         """Every type that it makes, all profiles of the SDK switched on."""
         return frozenset(KINDS[self.language])
+
+    @property
+    def sometimes(self) -> frozenset[str]:
+        """Types that it makes where there is a cause."""
+        return frozenset(SOMETIMES.get(self.language, ()))
 
     def sent(self, door: Door) -> list[dict[str, str]]:
         """What of the requests is this program's. The SDK for Python alone does not say the service in the address."""

@@ -108,9 +108,9 @@ def test_every_type_of_an_sdk_is_one_that_is_merged(pushed: Pushed, language: st
     agent, gateway = AGENT[language], pushed.door
     read = partial(kinds, gateway, agent.team, agent.service)
     assert until(lambda: agent.kinds <= read(), 30), agent.sent(gateway)
-    assert read() == agent.kinds
+    assert read() <= agent.kinds | agent.sometimes
     page = (root / "docs" / "retention.md").read_text()
-    for kind in agent.kinds:
+    for kind in agent.kinds | agent.sometimes:
         assert merge_of(kind)
         assert f"`{':'.join(kind.split(':')[:2])}`" in page
 
