@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,7 +20,8 @@ type path struct {
 	Records bool              `json:"records"` // whether it notes each answer: the gateway
 	PID     int               `json:"pid"`     // of the door, whose CPU time is read; 0: there is none
 
-	tokens map[bool]string // by whether they are a program's
+	tokens map[bool][]string // by whether they are programs'
+	asked  atomic.Int64
 }
 
 // tally is what one burst of load saw.
@@ -110,7 +112,7 @@ func (p *path) request(what *call) (*http.Request, error) {
 		request.Header.Set(name, value)
 	}
 	if p.Tokens && what.token != "-" {
-		request.Header.Set("Authorization", "Bearer "+p.tokens[what.push])
+		request.Header.Set("Authorization", "Bearer "+p.tokens[what.push][int(p.asked.Add(1))%len(p.tokens[what.push])])
 	}
 	return request, nil
 }

@@ -13,7 +13,7 @@ import (
 // plan is what to measure, as benchmarks/gateway.py writes it.
 type plan struct {
 	Backend     string  `json:"backend"`     // to push to before anything is measured
-	Tokens      string  `json:"tokens"`      // folder of person.jwt and program.jwt
+	Tokens      string  `json:"tokens"`      // folder of people.jwt and programs.jwt
 	IDs         string  `json:"ids"`         // folder: into <path>.ids goes the id of each answer of a path that records
 	Paths       []*path `json:"paths"`       // the first is the one that others are compared with
 	Pushes      bool    `json:"pushes"`      // whether the paths know programs
@@ -59,13 +59,13 @@ func readPlan(file string) (*plan, error) {
 	if len(p.Paths) == 0 || p.Rounds < 1 || p.Seconds <= 0 || p.Connections < 1 || p.Profiles < 1 || p.Mixed < 1 {
 		return nil, fmt.Errorf("%s: paths, rounds, seconds, connections, profiles and mixed have to be there, and more than 0", file)
 	}
-	tokens := map[bool]string{}
-	for push, name := range map[bool]string{false: "person.jwt", true: "program.jwt"} {
+	tokens := map[bool][]string{}
+	for push, name := range map[bool]string{false: "people.jwt", true: "programs.jwt"} {
 		token, err := os.ReadFile(filepath.Join(p.Tokens, name))
 		if err != nil {
 			return nil, err
 		}
-		tokens[push] = string(token)
+		tokens[push] = strings.Split(string(token), "\n")
 	}
 	for _, one := range p.Paths {
 		one.tokens = tokens

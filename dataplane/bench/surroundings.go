@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -40,7 +41,7 @@ type surroundings struct {
 	listener net.Listener
 	server   *http.Server
 	key      *rsa.PrivateKey
-	program  string
+	pods     map[string]string // by token
 }
 
 // surround serves, and leaves in “folder“ what others need: ca.pem, key.pem (the public key of the tokens), and tokens.
@@ -64,7 +65,7 @@ func surround(folder string) (*surroundings, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &surroundings{key: key, listener: plain}
+	s := &surroundings{key: key, pods: map[string]string{}, listener: plain}
 	files, err := s.tokens()
 	if err != nil {
 		return nil, err
@@ -102,38 +103,55 @@ func certified(key *rsa.PrivateKey) (tls.Certificate, []byte, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, der, err
 }
 
-// tokens are one of a person, one of a program, and some that no door may take for good.
+// callers is how many people and pods there are: one alone would soon ask more than the gateway lets anybody.
+const callers = 100
+
+// tokens are those of people and programs, a line each, and some that no door may take for good.
 func (s *surroundings) tokens() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for name, one := range map[string]struct {
 		issuer, audience, subject string
 		until                     time.Duration
 	}{
-		"person":   {s.issuer(), people, "ann", valid},
-		"program":  {s.issuer() + "/cluster", programs, node, valid}, // an issuer of its own, as an API server is
 		"expired":  {s.issuer(), people, "ann", -10 * time.Minute},
 		"audience": {s.issuer(), "wiki", "ann", valid},
 		"issuer":   {s.issuer() + "/elsewhere", people, "ann", valid},
 	} {
-		claims := map[string]any{
-			"iss": one.issuer, "aud": one.audience, "sub": one.subject, "email": one.subject + "@example.com", "groups": []string{group},
-			"iat": time.Now().Add(-time.Hour).Unix(), "exp": time.Now().Add(one.until).Unix(),
-		}
-		options := (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", "1")
-		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: s.key}, options)
+		token, err := s.token(one.issuer, one.audience, one.subject, one.until)
 		if err != nil {
 			return nil, err
 		}
-		text, err := jwt.Signed(signer).Claims(claims).Serialize()
-		if err != nil {
-			return nil, err
-		}
-		files[name+".jwt"] = []byte(text)
-		if name == "program" {
-			s.program = text
-		}
+		files[name+".jwt"] = []byte(token)
 	}
+	var persons, pods []string
+	for i := range callers {
+		person, err := s.token(s.issuer(), people, fmt.Sprint("ann-", i), valid)
+		if err != nil {
+			return nil, err
+		}
+		// An issuer of its own, as an API server is; which pod it is bound to says the review.
+		program, err := s.token(s.issuer()+"/cluster", programs, fmt.Sprint(node, "-", i), valid)
+		if err != nil {
+			return nil, err
+		}
+		persons, pods = append(persons, person), append(pods, program)
+		s.pods[program] = fmt.Sprint("flameplane-node-", i)
+	}
+	files["people.jwt"], files["programs.jwt"] = []byte(strings.Join(persons, "\n")), []byte(strings.Join(pods, "\n"))
 	return files, nil
+}
+
+func (s *surroundings) token(issuer, audience, subject string, until time.Duration) (string, error) {
+	claims := map[string]any{
+		"iss": issuer, "aud": audience, "sub": subject, "email": subject + "@example.com", "groups": []string{group},
+		"iat": time.Now().Add(-time.Hour).Unix(), "exp": time.Now().Add(until).Unix(),
+	}
+	options := (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", "1")
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: s.key}, options)
+	if err != nil {
+		return "", err
+	}
+	return jwt.Signed(signer).Claims(claims).Serialize()
 }
 
 func (s *surroundings) routes() http.Handler {
@@ -154,11 +172,11 @@ func (s *surroundings) routes() http.Handler {
 			http.Error(w, fmt.Sprint("no TokenReview: ", err), http.StatusBadRequest)
 			return
 		}
-		if review.Spec.Token == s.program {
+		if pod := s.pods[review.Spec.Token]; pod != "" {
 			review.Status = authentication.TokenReviewStatus{
 				Authenticated: true, Audiences: []string{programs},
 				User: authentication.UserInfo{Username: node, Extra: map[string]authentication.ExtraValue{
-					"authentication.kubernetes.io/pod-name": {"flameplane-node-x"}, "authentication.kubernetes.io/pod-uid": {"1"},
+					"authentication.kubernetes.io/pod-name": {pod}, "authentication.kubernetes.io/pod-uid": {pod},
 				}},
 			}
 		}
