@@ -4,8 +4,10 @@ import subprocess
 from pathlib import Path
 
 from local import LocalError, cache
+from local.cluster import cgroups
 from local.cluster.layout import Layout
 from local.cluster.node import Node
+from local.cluster.processes import inside
 
 
 def load(layout: Layout, node: Node, archive: Path) -> None:
@@ -19,6 +21,7 @@ def load(layout: Layout, node: Node, archive: Path) -> None:
         return
     # Through standard input: the node does not see the host's files.
     command = node.command("/usr/bin/ctr", "--namespace=k8s.io", "images", "import", "-")
+    command = inside(command, cgroups.create(layout.cgroup))
     with archive.open("rb") as content:
         done = subprocess.run(command, stdin=content, capture_output=True, text=True, check=False)
     if done.returncode:

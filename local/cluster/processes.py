@@ -14,9 +14,8 @@ SHOWN_LINES = 12  # of a component's log when it ended
 
 # Enters each control group named before `--`, then leaves the rest running and prints its pid. A shell, because the
 # move must happen between fork and exec, and a Python hook there is unsafe in a program with threads.
-START = (
-    'umask 022; while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 1; shift; done; shift; "$@" >&2 & echo $!'
-)
+ENTER = 'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 1; shift; done; shift; '
+START = f'umask 022; {ENTER}"$@" >&2 & echo $!'
 # What programs of the node get; nothing of the caller's (proxies, library paths, kubeconfigs).
 ENVIRONMENT = {"PATH": NODE_PATH, "HOME": "/root", "LC_ALL": "C"}
 
@@ -75,6 +74,11 @@ def spawn(command: Sequence[str], *, groups: Sequence[Path], log: Path) -> Proce
     if started is None:
         raise LocalError(f"Could not start `{' '.join(command)}`.{tail(log)}")
     return Process(pid, started)
+
+
+def inside(command: Sequence[str], groups: Sequence[Path]) -> list[str]:
+    """`command` in our control groups: the end of the cluster finds it there, also when whoever started it is gone."""
+    return [tool("sh"), "-c", f'{ENTER}exec "$@"', "sh", *map(str, groups), "--", *command]
 
 
 def tail(log: Path) -> str:
