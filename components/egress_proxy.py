@@ -4,7 +4,6 @@ A NetworkPolicy knows addresses, not names, and chat services have no fixed ones
 proxy, and the proxy alone may leave the cluster, for port 443.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +18,7 @@ from components import network, pods, specs
 from components.base import APP_LABEL, Component
 from components.egress_config import PORT, egress_config
 from components.pods import Images
+from components.text import digest
 from schemas.allowed import EGRESS_PROXY, SYSTEM_NAMESPACE
 from schemas.settings import Regression
 
@@ -75,7 +75,6 @@ class EgressProxy(Component):
             opts=self.options(),
         )
         # Squid reads its file once: another list is another pod.
-        checksum = hashlib.sha256(text.encode()).hexdigest()[:16]
         Deployment(
             f"{SYSTEM_NAMESPACE}/{NAME}",
             metadata=self.metadata(NAME, SYSTEM_NAMESPACE, annotations=waited_for),
@@ -86,7 +85,7 @@ class EgressProxy(Component):
                 "template": {
                     "metadata": {
                         "labels": self.labels(NAME),
-                        "annotations": {"flameplane.dev/config-checksum": checksum},
+                        "annotations": {"flameplane.dev/config-checksum": digest(text)},
                     },
                     "spec": _pod(args.images),
                 },

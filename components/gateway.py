@@ -1,6 +1,5 @@
 """The gateway: the only door to the backend, both ways."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +17,7 @@ from components.base import APP_LABEL, Component
 from components.gateway_config import gateway_config, read_once
 from components.pods import METRICS_PORT, SERVICE_PORT, Images
 from components.scheduled_job import GATEWAY_CLIENT
+from components.text import digest
 from schemas.allowed import ACCESS_NAMESPACE, AGENT_NAMESPACE, BACKEND_NAMESPACE, SYSTEM_NAMESPACE
 from schemas.catalog import Catalog
 from schemas.settings import Settings
@@ -151,7 +151,7 @@ class Gateway(Component):
 def _checksum(args: GatewayArgs) -> str:
     """Another backend is another pod; what is read again needs none."""
     once = read_once(args.settings, args.catalog, args.backend)
-    return hashlib.sha256(json.dumps(once, sort_keys=True).encode()).hexdigest()[:16]
+    return digest(json.dumps(once, sort_keys=True))
 
 
 def _pod(args: GatewayArgs) -> PodSpecArgsDict:

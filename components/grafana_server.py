@@ -1,6 +1,5 @@
 """A Grafana of the platform's own, beside the gateway: hardened, without a login of its own, offline."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +16,7 @@ from components.grafana import DATASOURCES, Grafana
 from components.grafana_pod import GrafanaPod, provider
 from components.grafana_settings import HARDENING, HTTP_PORT, own_settings
 from components.pods import SERVICE_PORT, Images
+from components.text import digest
 from schemas.allowed import ACCESS_NAMESPACE
 from schemas.catalog import Catalog
 from schemas.settings import Settings
@@ -142,4 +142,4 @@ class GrafanaServer(Component):
 
 def _checksum(contents: dict[str, str]) -> str:
     """Of what Grafana reads once, at its start: the data sources. Dashboards it reads again."""
-    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
+    return digest(json.dumps(contents, sort_keys=True))

@@ -1,6 +1,5 @@
 """Pyroscope: the backend, in one process or as microservices. What both share is here: configuration and addresses."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -35,6 +34,7 @@ from components.pyroscope_query_frontend import QueryFrontend
 from components.pyroscope_segment_writer import SegmentWriter
 from components.pyroscope_sizing import sizes
 from components.pyroscope_tenant_settings import TenantSettings
+from components.text import digest
 from schemas.allowed import BACKEND_NAMESPACE
 from schemas.catalog import Catalog
 from schemas.settings import Settings
@@ -77,7 +77,7 @@ class Pyroscope(Component):
             self._config_map(OVERRIDES_MAP, {"overrides.yaml": overrides(args.catalog, backend)}),
         ]
         # Every process reads config.yaml once; the overrides it reloads, so they are no reason for a restart.
-        checksum = hashlib.sha256(config.encode()).hexdigest()[:16]
+        checksum = digest(config)
         if apart:
             self._microservices(args, checksum, mounted)
         else:

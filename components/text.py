@@ -1,5 +1,7 @@
 """Configuration files as text inside ConfigMaps."""
 
+import hashlib
+
 import yaml
 
 
@@ -14,3 +16,8 @@ class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mis
 def as_yaml(document: object) -> str:
     """YAML in the order in which the document was built, one value a line however long, so that a diff stays small."""
     return yaml.dump(document, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def digest(text: str) -> str:
+    """Of what a program reads once: as an annotation of its pods, another text is another pod."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -32,10 +32,10 @@ class Door:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
-def build(folder: Path) -> Path:
-    """The door's test program; compiled once, the compiler's cache does the rest."""
-    program = folder / "door.test"
-    command = [golang.toolchain(MODULE).program, "test", "-c", "-o", program, "./internal/door"]
+def build(folder: Path, package: str = "door") -> Path:
+    """The test program of an internal package; compiled once, the compiler's cache does the rest."""
+    program = folder / f"{package}.test"
+    command = [golang.toolchain(MODULE).program, "test", "-c", "-o", program, f"./internal/{package}"]
     environment = golang.environment(cache.root() / "go") | {"CGO_ENABLED": "0"}
     done = subprocess.run(command, cwd=MODULE, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,6 @@
 """An alarm on the cluster's audit log: somebody tries to get into the platform's pods past the gateway."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,5 +74,5 @@ def pattern() -> str:
     return f"{{ ({_one_of('namespace', NAMESPACES)}) && ({_one_of('subresource', ways)}) }}"
 
 
-def _one_of(field: str, values: list[str] | tuple[str, ...] | dict[str, str]) -> str:
+def _one_of(field: str, values: Iterable[str]) -> str:
     return " || ".join(f'$.objectRef.{field} = "{value}"' for value in values)

@@ -12,8 +12,8 @@ from local.cluster.layout import NODE_PATH
 
 SHOWN_LINES = 12  # of a component's log when it ended
 
-# Enters each control group named before `--`, then leaves the rest running and prints its pid. A shell, because the
-# move must happen between fork and exec, and a Python hook there is unsafe in a program with threads.
+# Enters each control group named before `--`; START then leaves the rest running and prints its pid. A shell, because
+# the move must happen between fork and exec, and a Python hook there is unsafe in a program with threads.
 ENTER = 'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 1; shift; done; shift; '
 START = f'umask 022; {ENTER}"$@" >&2 & echo $!'
 # What programs of the node get; nothing of the caller's (proxies, library paths, kubeconfigs).

@@ -7,21 +7,16 @@ import subprocess
 from pathlib import Path
 
 import yaml
+from gateway_door import build
 from platform_client import Platform
 
-from local import cache, golang
 from schemas.allowed import ACCESS_NAMESPACE
 
-MODULE = Path(__file__).resolve().parents[2] / "dataplane"
 TEST = "TestOneOfAllReplicasUsesAGrant"
 
 
 def test_one_of_all_replicas_uses_a_grant(platform: Platform, tmp_path: Path) -> None:
-    environment = golang.environment(cache.root() / "go") | {"CGO_ENABLED": "0"}
-    program = tmp_path / "grants.test"
-    build = [golang.toolchain(MODULE).program, "test", "-c", "-o", program, "./internal/grants"]
-    subprocess.run(build, cwd=MODULE, env=environment, check=True)
-    command = [program, "-test.v", f"-test.run=^{TEST}$"]
+    command = [build(tmp_path, "grants"), "-test.v", f"-test.run=^{TEST}$"]
     done = subprocess.run(
         command,
         env={**os.environ, "FLAMEPLANE_GRANTS_API": json.dumps(api(platform))},

@@ -44,7 +44,7 @@ type issuer struct {
 	fetched  time.Time      // when those came
 	failed   error          // of the newest discovery
 	until    time.Time      // when the next is due
-	asked    bool           // somebody waits for it
+	asked    bool           // it is under way, and nobody waits for it
 }
 
 func newIssuers(client *http.Client) *issuers {

@@ -112,7 +112,7 @@ func (v *visit) read(ctx context.Context, body io.ReadCloser, encoding string, m
 }
 
 // unpack makes a message of a body that is whole.
-func (v *visit) unpack(ctx context.Context, raw []byte, encoding string, most int) (text []byte, err error) {
+func (v *visit) unpack(ctx context.Context, raw []byte, encoding string, most int) ([]byte, error) {
 	if encoding != "gzip" || len(raw) == 0 {
 		return raw, v.holding.take(ctx, int64(len(raw))*(bodyWeight-rawWeight), true)
 	}
@@ -124,8 +124,19 @@ func (v *visit) unpack(ctx context.Context, raw []byte, encoding string, most in
 	if err := unzipped.Reset(bytes.NewReader(raw)); err != nil {
 		return nil, unreadable(err)
 	}
-	limited := io.NopCloser(io.LimitReader(unzipped, int64(most)+1))
-	text, err = io.ReadAll(&weighed{limited, ctx, v.holding, bodyWeight})
+	return upTo(&weighed{io.NopCloser(unzipped), ctx, v.holding, bodyWeight}, most)
+}
+
+// receive takes a body as it comes.
+func (v *visit) receive(ctx context.Context, body io.ReadCloser, most int) ([]byte, error) {
+	coming := &received{Reader: body, visit: v, ctx: ctx}
+	defer coming.end()
+	return upTo(coming, most)
+}
+
+// upTo reads all that there is, if it is not more than that.
+func upTo(from io.Reader, most int) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(from, int64(most)+1))
 	switch {
 	case err != nil:
 		return nil, unreadable(err)
@@ -133,20 +144,6 @@ func (v *visit) unpack(ctx context.Context, raw []byte, encoding string, most in
 		return nil, tooLarge()
 	}
 	return text, nil
-}
-
-// receive takes a body as it comes.
-func (v *visit) receive(ctx context.Context, body io.ReadCloser, most int) ([]byte, error) {
-	coming := &received{ReadCloser: io.NopCloser(io.LimitReader(body, int64(most)+1)), visit: v, ctx: ctx}
-	defer coming.end()
-	raw, err := io.ReadAll(coming)
-	switch {
-	case err != nil:
-		return nil, unreadable(err)
-	case len(raw) > most:
-		return nil, tooLarge()
-	}
-	return raw, nil
 }
 
 var readers = sync.Pool{New: func() any { return new(gzip.Reader) }}

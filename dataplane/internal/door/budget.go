@@ -208,14 +208,14 @@ func (w *weighed) Read(into []byte) (int, error) {
 
 // received is a body as it comes, at the pace of who sends it.
 type received struct {
-	io.ReadCloser
+	io.Reader
 	visit *visit
 	ctx   context.Context
 	noted int64
 }
 
 func (r *received) Read(into []byte) (int, error) {
-	n, err := r.ReadCloser.Read(into)
+	n, err := r.Reader.Read(into)
 	bytes, of := int64(n)*rawWeight, r.visit.holding.of
 	if !r.visit.holding.patiently(r.ctx, func() bool { return of.waits(r.who(), r.noted, bytes) }) {
 		return 0, refuse(tooMuch, "memory", "too many requests of yours are under way; end them first")

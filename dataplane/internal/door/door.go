@@ -51,7 +51,7 @@ type Door struct {
 	budget   *budget
 	limits   *limits
 	strays   *strays // addresses whose tokens do not count
-	expired  *strays // people and jobs whose token was good a while ago
+	expired  *strays // people whose token was good a while ago
 	callers  *strays // whoever they are: more than a program or a person has a use for
 	protocol *connect.ErrorWriter
 }

@@ -73,7 +73,7 @@ const (
 	straysPerSecond = 5
 	straysBurst     = 100
 	mostStrays      = 10_000 // that are remembered
-	// Of one person or job. A dashboard that is left open asks fifty times at once, again and again.
+	// Of one person. A dashboard that is left open asks fifty times at once, again and again.
 	expiredPerSecond = 20
 	expiredBurst     = 200
 	// Of one pod, person or job. A dashboard asks fifty times at once; a node pushes once for each tenant.

@@ -140,7 +140,7 @@ func TestBodiesUnderWayAreBoundedByWhoSendsThem(t *testing.T) {
 	one := func(who string) *received {
 		v := &visit{holding: &holding{of: of}}
 		v.record.Subject = who
-		return &received{ReadCloser: io.NopCloser(strings.NewReader(strings.Repeat("x", 50))), visit: v, ctx: t.Context()}
+		return &received{Reader: strings.NewReader(strings.Repeat("x", 50)), visit: v, ctx: t.Context()}
 	}
 	first, second, other := one("ann"), one("ann"), one("bob")
 	if n, err := first.Read(make([]byte, 50)); n != 50 || err != nil {
