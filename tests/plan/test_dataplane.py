@@ -28,20 +28,26 @@ def go(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def results() -> Mapping[str, tuple[set[str], set[str], str]]:
-    """By package: tests that passed, tests that did not, and all that was said."""
+    """By package: tests that passed, tests that did not, and what those said."""
     race = ["-race"] if shutil.which("gcc") else []
     done = go("test", "-json", *race, "./...")
-    found: dict[str, tuple[set[str], set[str], str]] = {}
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    said: dict[tuple[str, str], str] = {}
     for line in done.stdout.splitlines():
         event = json.loads(line) if line.startswith("{") else {}
         package = str(event.get("Package", "")).removeprefix("flameplane.dev/dataplane/")
-        passed, failed, text = found.get(package, (set(), set(), ""))
+        passed, failed = found.setdefault(package, (set(), set()))
+        said[package, event.get("Test", "")] = said.get((package, event.get("Test", "")), "") + event.get("Output", "")
         if test := event.get("Test"):
             {"pass": passed, "fail": failed}.get(event["Action"], set()).add(test)
         elif event.get("Action") == "fail":
             failed.add("the package")
-        found[package] = passed, failed, text + str(event.get("Output", ""))
-    return found | {"": (set(), {"go test"} if done.returncode else set(), done.stderr)}
+    told = {
+        package: "".join(said.get((package, test), "") for test in ["", *sorted(failed)])
+        for package, (_, failed) in found.items()
+    }
+    by_package = {package: (*tests, told[package]) for package, tests in found.items()}
+    return by_package | {"": (set(), {"go test"} if done.returncode else set(), done.stderr)}
 
 
 def test_vet() -> None:

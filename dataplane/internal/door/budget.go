@@ -17,16 +17,25 @@ import (
 //
 // Requests take more as bytes come in, since nobody says before how many there will be. So that they do not all wait for
 // each other with their parts in hand, most of the budget is a reserve: one request at a time ends with its help. Nobody
-// has that turn while a client is waited for, who may send or read as slowly as it likes.
+// has that turn while its client sends, or reads, as slowly as it likes; and whoever has it waits for nothing that others
+// hold until they have it, which is why answers have room of their own while they are read.
 type budget struct {
-	whole    int64 // with the reserve
+	whole    int64 // of all three parts
+	shared   int64 // of it, by all
 	common   *semaphore.Weighted
 	reserve  int64
 	turn     *semaphore.Weighted // of one
+	unread   *semaphore.Weighted
 	patience time.Duration
 
 	mutex sync.Mutex
-	paced map[string]int64 // bytes that wait for a client, to be sent or to be read, by who it is
+	paced map[string]*pace
+}
+
+// pace is what waits for one client, to be sent or to be read.
+type pace struct {
+	bytes int64
+	first any // the request that may have as much as it needs, so that they do not all wait for each other
 }
 
 const (
@@ -35,6 +44,8 @@ const (
 	budgetShare = 75
 	// Of that, likewise: enough for the largest answer in protobuf, 12 MB at answerWeight.
 	reserveShare = 60
+	// Likewise: for answers that wait to be read.
+	unreadShare = 15
 	// Where nobody set GOMEMLIMIT: of the pod's 460 MiB (components/gateway.py).
 	usualBudget = 460 << 20 * budgetShare / 100
 	// How long a request waits for memory. Agents and dashboards try again after a refusal.
@@ -63,28 +74,45 @@ const (
 )
 
 func newBudget(whole int64) *budget {
-	reserve := whole / 100 * reserveShare
-	return &budget{whole: whole, common: semaphore.NewWeighted(whole - reserve), reserve: reserve,
-		turn: semaphore.NewWeighted(1), patience: budgetPatience, paced: map[string]int64{}}
+	reserve, unread := whole/100*reserveShare, whole/100*unreadShare
+	shared := whole - reserve - unread
+	return &budget{whole: whole, shared: shared, common: semaphore.NewWeighted(shared), reserve: reserve,
+		unread: semaphore.NewWeighted(unread), turn: semaphore.NewWeighted(1), patience: budgetPatience, paced: map[string]*pace{}}
 }
 
-// waits notes bytes that wait for a caller, unless that is too much beside what others of its requests have waiting: the
-// first one always may. “own“ is what this request has noted before.
-func (b *budget) waits(who string, own, bytes int64) bool {
+// waits notes bytes that a request has waiting for its caller, unless that is too much beside what others of the same
+// caller have. The first of them always may.
+func (b *budget) waits(who string, request any, bytes int64) bool {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	if before := b.paced[who]; before > own && before+bytes > b.whole/100*pacedShare {
+	of := b.paced[who]
+	if of == nil {
+		of = &pace{}
+		b.paced[who] = of
+	}
+	if of.first == nil {
+		of.first = request
+	}
+	if of.first != request && of.bytes+bytes > b.whole/100*pacedShare {
 		return false
 	}
-	b.paced[who] += bytes
+	of.bytes += bytes
 	return true
 }
 
-// came ends it.
-func (b *budget) came(who string, bytes int64) {
+// came ends it: all that the request has noted.
+func (b *budget) came(who string, request any, bytes int64) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	if b.paced[who] -= bytes; b.paced[who] <= 0 {
+	of := b.paced[who]
+	if of == nil {
+		return
+	}
+	of.bytes -= bytes
+	if of.first == request {
+		of.first = nil
+	}
+	if of.first == nil && of.bytes <= 0 {
 		delete(b.paced, who)
 	}
 }
@@ -99,23 +127,34 @@ func ownBudget() int64 {
 
 // holding is one request's part of a budget.
 type holding struct {
-	of    *budget
-	mutex sync.Mutex
-	bytes int64 // of what is common
-	extra int64 // of the reserve
-	turn  bool
+	of     *budget
+	mutex  sync.Mutex
+	bytes  int64 // of what is common
+	extra  int64 // of the reserve
+	turn   bool
+	unread int64
 }
 
 // take waits a while for so many bytes more. “turn“ is whether the reserve may help, which it may not while a client is
-// waited for.
+// waited for. Who has the turn does not wait: what does not fit then does not fit.
 func (h *holding) take(ctx context.Context, bytes int64, turn bool) error {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
-	if h.bytes+h.extra+bytes > h.of.whole {
-		return refuse(tooMuch, "memory", "this takes more memory than the gateway has; ask for less at once")
+	most := h.of.shared
+	if turn {
+		most += h.of.reserve
 	}
-	if h.patiently(ctx, func() bool { return h.common(bytes) || turn && h.reserved(bytes) }) {
+	taken, hopeless := false, h.bytes+h.extra+bytes > most
+	h.patiently(ctx, func() bool {
+		taken = !hopeless && (h.common(bytes) || turn && h.reserved(bytes))
+		hopeless = hopeless || turn && h.turn
+		return taken || hopeless
+	})
+	switch {
+	case taken:
 		return nil
+	case hopeless:
+		return refuse(tooMuch, "memory", "this takes more memory than the gateway has; ask for less at once")
 	}
 	return scarce()
 }
@@ -169,24 +208,30 @@ func (h *holding) give(bytes int64) {
 	h.of.common.Release(bytes - extra)
 }
 
-// keep gives back all but so many bytes, and the turn in any case: it says whether they found room outside of the
-// reserve, or all is given back.
+// keep gives back all but so many bytes, and the turn in any case: it says whether there was room for them outside of
+// the reserve, or all is given back.
 func (h *holding) keep(ctx context.Context, bytes int64) bool {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
-	more := bytes - h.bytes
-	found := more <= 0 || h.patiently(ctx, func() bool { return h.common(more) })
-	if !found {
-		bytes = 0
-	}
+	var unread, common int64
+	found := bytes == 0 || h.patiently(ctx, func() bool {
+		switch {
+		case h.of.unread.TryAcquire(bytes):
+			unread = bytes
+		case bytes <= h.bytes || h.common(bytes-h.bytes):
+			common = bytes
+		default:
+			return false
+		}
+		return true
+	})
 	if h.turn {
 		h.extra, h.turn = 0, false
 		h.of.turn.Release(1)
 	}
-	if bytes < h.bytes {
-		h.of.common.Release(h.bytes - bytes)
-		h.bytes = bytes
-	}
+	h.of.common.Release(h.bytes - common)
+	h.of.unread.Release(h.unread)
+	h.bytes, h.unread = common, unread
 	return found
 }
 
@@ -217,7 +262,7 @@ type received struct {
 func (r *received) Read(into []byte) (int, error) {
 	n, err := r.Reader.Read(into)
 	bytes, of := int64(n)*rawWeight, r.visit.holding.of
-	if !r.visit.holding.patiently(r.ctx, func() bool { return of.waits(r.who(), r.noted, bytes) }) {
+	if !r.visit.holding.patiently(r.ctx, func() bool { return of.waits(r.who(), r, bytes) }) {
 		return 0, refuse(tooMuch, "memory", "too many requests of yours are under way; end them first")
 	}
 	r.noted += bytes
@@ -228,7 +273,7 @@ func (r *received) Read(into []byte) (int, error) {
 }
 
 // end is once all of it is there, or nobody waits for it any more.
-func (r *received) end() { r.visit.holding.of.came(r.who(), r.noted) }
+func (r *received) end() { r.visit.holding.of.came(r.who(), r, r.noted) }
 
 // who counts apart from what it leaves unread: what it asks for is to be read all the same, and goes on record as it is.
 func (r *received) who() string { return "sending " + r.visit.caller() }

@@ -52,13 +52,13 @@ func TestABudgetIsNotOverdrawn(t *testing.T) {
 	if most.Load() > whole || most.Load() < 600 || finished.Load() == 0 {
 		t.Errorf("%d of %d were held at once, %d had all", most.Load(), whole, finished.Load())
 	}
-	if !of.common.TryAcquire(whole-of.reserve) || !of.turn.TryAcquire(1) {
+	if !of.common.TryAcquire(of.shared) || !of.turn.TryAcquire(1) {
 		t.Error("somebody kept a part")
 	}
 }
 
 func TestWhoTakesTooMuchIsToldSo(t *testing.T) {
-	of := newBudget(400) // 240 in reserve
+	of := newBudget(400) // 240 in reserve, 60 for what is unread, 100 for all
 	of.patience = 0
 	one, other, third := &holding{of: of}, &holding{of: of}, &holding{of: of}
 	takes := func(who *holding, bytes int64, says string) {
@@ -67,23 +67,30 @@ func TestWhoTakesTooMuchIsToldSo(t *testing.T) {
 			t.Errorf("%d: %v", bytes, err)
 		}
 	}
-	takes(one, 401, "ask for less")
+	takes(one, 341, "ask for less")
 	takes(one, 100, "")
 	takes(other, 100, "") // of the reserve
 	takes(third, 100, "try again")
-	takes(other, 141, "try again") // the reserve is not enough
+	takes(other, 141, "ask for less") // the reserve is not enough
 	takes(other, 140, "")
-	if !other.keep(t.Context(), 30) { // fits beside the first: the turn is free
+	if !other.keep(t.Context(), 60) { // there is room for what is unread: the turn is free
 		t.Error("there was room")
 	}
 	takes(third, 60, "")
-	if other.keep(t.Context(), 90) || other.bytes != 0 { // does not: all is given back
-		t.Errorf("%d are left", other.bytes)
+	if third.keep(t.Context(), 1) { // there is none any more: all is given back
+		t.Error("there was no room")
 	}
-	one.keep(t.Context(), 0)
-	takes(other, 60, "")
-	if err := one.take(t.Context(), 160, false); err == nil {
+	if !one.keep(t.Context(), 30) || one.bytes != 30 || one.unread != 0 { // stays where it is
+		t.Errorf("%+v", one)
+	}
+	if err := third.take(t.Context(), 71, false); err == nil {
 		t.Error("the reserve is for nobody who waits for a client")
+	}
+	for _, each := range []*holding{one, other, third} {
+		each.keep(t.Context(), 0)
+	}
+	if !of.common.TryAcquire(of.shared) || !of.turn.TryAcquire(1) || !of.unread.TryAcquire(60) {
+		t.Error("somebody kept a part")
 	}
 }
 
@@ -170,10 +177,10 @@ func TestNothingStaysTaken(t *testing.T) {
 			t.Fatalf("%s left %d lines", name, len(w.journal.all())-lines)
 		}
 		of := w.door.(*Door).budget
-		if err := of.common.Acquire(t.Context(), of.whole-of.reserve); err != nil { // the last request may still be ending
+		if err := of.common.Acquire(t.Context(), of.shared); err != nil { // the last request may still be ending
 			t.Fatalf("%s: %v", name, err)
 		}
-		of.common.Release(of.whole - of.reserve)
+		of.common.Release(of.shared)
 	}
 }
 
@@ -217,7 +224,7 @@ func TestUnreadAnswersHoldUpNobodyElse(t *testing.T) {
 	}
 	allLeft(t, of)
 	share := of.whole / 100 * pacedShare
-	if !of.waits("ann", 0, share) || of.waits("ann", 0, 1) || !of.waits("carol", 0, share*2) || !of.waits("carol", share*2, 1) {
+	if !of.waits("ann", 1, share) || of.waits("ann", 2, 1) || !of.waits("carol", 1, share*2) || !of.waits("carol", 1, 1) {
 		t.Fatal("who has nothing unread gets an answer, whatever its size, and who has too much gets none")
 	}
 	status, _ := w.post(w.person(reader), stacks, stacktracesOf(""))
@@ -232,11 +239,11 @@ func TestUnreadAnswersHoldUpNobodyElse(t *testing.T) {
 	if status, body := w.post(bob, stacks, stacktracesOf("")); status != http.StatusOK {
 		t.Errorf("somebody else: %d %.100s", status, body)
 	}
-	of.came("ann", share)
+	of.came("ann", 1, share)
 	if status, body := w.post(w.person(reader), stacks, stacktracesOf("")); status != http.StatusOK {
 		t.Errorf("%d %.100s", status, body)
 	}
-	of.came("carol", share*2+1)
+	of.came("carol", 1, share*2+1)
 	allLeft(t, of)
 }
 

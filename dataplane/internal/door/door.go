@@ -122,7 +122,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // function ends it.
 func (d *Door) keep(v *visit, answer *held, r *http.Request) func() {
 	who, size := v.caller(), int64(answer.body.Cap())
-	waits := d.budget.waits(who, 0, size)
+	waits := d.budget.waits(who, v, size)
 	stays := v.holding.keep(r.Context(), size)
 	if v.record.Allowed && v.kind != Push && v.record.Rule != ruleGrant && !(waits && stays) {
 		v.holding.keep(r.Context(), 0)
@@ -132,7 +132,7 @@ func (d *Door) keep(v *visit, answer *held, r *http.Request) func() {
 	if !waits {
 		return func() {}
 	}
-	return func() { d.budget.came(who, size) }
+	return func() { d.budget.came(who, v, size) }
 }
 
 // answer lets the request in, or not.

@@ -77,7 +77,7 @@ func TestAnEndThatNeverComesHoldsUpNobodyElse(t *testing.T) {
 func TestARefusedAnswerIsHeldNoLonger(t *testing.T) {
 	w := roomy(t, 16, wide(t, 1<<20))
 	of := w.door.(*Door).budget
-	of.waits("ann", 0, of.whole/100*pacedShare)
+	of.waits("ann", 1, of.whole/100*pacedShare)
 	end := make(chan struct{})
 	var at, all sync.WaitGroup
 	for range 40 {
@@ -87,7 +87,7 @@ func TestARefusedAnswerIsHeldNoLonger(t *testing.T) {
 		})
 	}
 	at.Wait()
-	if err := (&holding{of: of}).take(t.Context(), (of.whole-of.reserve)/2, false); err != nil {
+	if err := (&holding{of: of}).take(t.Context(), of.shared/2, false); err != nil {
 		t.Error(err)
 	}
 	close(end)
@@ -99,7 +99,7 @@ func TestAStoredPushIsNotRefused(t *testing.T) {
 	w := newWorld(t)
 	of, token := w.door.(*Door).budget, w.program(agent)
 	w.post(token, push, pushOf("payments"))
-	of.waits(w.last().Subject+w.last().Pod, 0, of.whole/100*pacedShare)
+	of.waits(w.last().Subject+w.last().Pod, 1, of.whole/100*pacedShare)
 	if status, body := w.post(token, push, pushOf("payments")); status != http.StatusOK || !w.last().Allowed {
 		t.Errorf("%d %s", status, body)
 	}
@@ -110,7 +110,7 @@ func TestAProgramsUnreadProfilesAreRefused(t *testing.T) {
 	w := newWorld(t)
 	of, token := w.door.(*Door).budget, w.program("flameplane-system/flameplane-downsample")
 	w.post(token, wholeOne, stacktracesOf(""))
-	of.waits(w.last().Subject+w.last().Pod, 0, of.whole/100*pacedShare)
+	of.waits(w.last().Subject+w.last().Pod, 1, of.whole/100*pacedShare)
 	if status, body := w.post(token, wholeOne, stacktracesOf("")); status == http.StatusOK || w.last().Rule != "memory" || strings.Contains(body, "secret") {
 		t.Errorf("%d %s", status, body)
 	}
