@@ -70,7 +70,7 @@ func TestWhatMakesNoSenseIsSaid(t *testing.T) {
 		"no endpoint":        {"endpoint: s3.", "endpoint: ftp://s3.", "audit.endpoint is"},
 		"no issuer":          {"issuer: https://id.example.com/realms/acme", "issuer: ''", "people.issuer is missing"},
 		"an unknown right":   {"read: totals", "read: everything", "programs.accounts[3].read"},
-		"no bound":           {"maxNodes: 16384\npluginSettings", "maxNodes: 0\npluginSettings", "limits.maxNodes"},
+		"no bound":           {"maxNodes: 16384\nbackend", "maxNodes: 0\nbackend", "limits.maxNodes"},
 		"a second document":  {"backend:", "backend: {}\n---\nbackend:", "second document"},
 	} {
 		text := strings.Replace(good, one.from, one.to, 1)
