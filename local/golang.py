@@ -4,10 +4,11 @@ Go comes from PATH when it is new enough for the module, else from the hash-lock
 downloaded through the user's GOPROXY and checked against go.sum and the checksum database as always.
 """
 
+import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,16 +28,27 @@ class Go:
     version: str
 
 
-def build(module: Path, package: str, out: str, *, ldflags: str = "", discard_build_cache: bool = False) -> Path:
+def build(
+    module: Path,
+    package: str,
+    out: str,
+    *,
+    ldflags: str = "",
+    overlay: Mapping[Path, Path] | None = None,
+    discard_build_cache: bool = False,
+) -> Path:
     """The program `package` (as `./cmd/x`) of the Go module in folder `module`, as a static binary called `out`.
 
-    Keyed by the module's sources, go.sum, ldflags and the Go version. `discard_build_cache` gives the build a cache of
+    Keyed by the module's sources, go.sum, ldflags and the Go version. `overlay` names files that the module embeds and
+    that are built, not committed: where each would be -> where it is. `discard_build_cache` gives the build a cache of
     its own that is deleted afterwards (a big program that is built once need not leave gigabytes); an interrupted build
     goes on where it was. It does nothing where the developer's own Go cache is used.
     """
     go = toolchain(module)
     sources = cache.tree(*_folders(module), skip=lambda file: file.name.endswith("_test.go"))
-    key = cache.key(sources, package, ldflags, go.version)
+    laid_over = {str(place): str(file) for place, file in sorted((overlay or {}).items())}
+    embedded = [part for file in laid_over.values() for part in (Path(file).name, Path(file).read_bytes())]
+    key = cache.key(sources, package, ldflags, go.version, *embedded)
     store = cache.root() / "go"
     target = store / "bin" / f"{out}-{key}" / out
     own = environment(store)
@@ -45,12 +57,14 @@ def build(module: Path, package: str, out: str, *, ldflags: str = "", discard_bu
         own["GOCACHE"] = str(own_build_cache)
 
     def compile_to(partial: Path) -> None:
-        run(
-            [go.program, "build", f"-ldflags=-s -w {ldflags}".strip(), "-o", partial, package],
-            doing=f"build {out} from {module.name}",
-            env=own,
-            cwd=module,
-        )
+        listed = partial.with_name(f"{partial.name}.json")
+        flags = [f"-ldflags=-s -w {ldflags}".strip()]
+        if laid_over:
+            listed.write_text(json.dumps({"Replace": laid_over}))
+            flags.append(f"-overlay={listed}")
+        doing = f"build {out} from {module.name}"
+        run([go.program, "build", *flags, "-o", partial, package], doing=doing, env=own, cwd=module)
+        listed.unlink(missing_ok=True)
 
     cache.build_once(target, compile_to)
     if own_build_cache:

@@ -20,7 +20,7 @@ def closure(root: Path, programs: Iterable[Path], own: Sequence[Path] = ()) -> d
     The root's own loader lists them without running anything. Libraries in the folders `own` go where the program goes,
     so they are not named.
     """
-    loader, called = _loader(root)
+    loader, called = dynamic_loader(root)
     folders = [*own, *sorted((root / "usr/lib").glob("*-linux-gnu*"))]
     command: list[str | Path] = [loader, "--inhibit-cache", "--library-path", ":".join(map(str, folders)), "--list"]
     libraries = {called: loader}
@@ -39,7 +39,7 @@ def closure(root: Path, programs: Iterable[Path], own: Sequence[Path] = ()) -> d
     return libraries
 
 
-def _loader(root: Path) -> tuple[Path, str]:
+def dynamic_loader(root: Path) -> tuple[Path, str]:
     """The dynamic loader, and the path in the image by which programs name it."""
     for folder in ("lib64", "lib"):  # amd64, arm64
         for link in sorted((root / folder).glob("ld-linux-*.so.*")):

@@ -1,0 +1,93 @@
+package bpf
+
+import (
+	"errors"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// specs are those of all objects; a build without them is told in words, and ends the test.
+func specs(t *testing.T) map[string]*ebpf.CollectionSpec {
+	t.Helper()
+	found := map[string]*ebpf.CollectionSpec{}
+	for _, name := range Objects {
+		spec, err := Spec(name)
+		if _, missing := files.Open(name + ".bpf.o"); missing != nil {
+			if err == nil || !strings.Contains(err.Error(), "without its BPF object "+name) {
+				t.Fatalf("%v", err)
+			}
+			t.Skip("NOT RUN: " + err.Error())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[name] = spec
+	}
+	return found
+}
+
+func TestSaysWhatIsMissing(t *testing.T) {
+	if _, err := Spec("nothing"); err == nil || !strings.Contains(err.Error(), "without its BPF object nothing") {
+		t.Fatal(err)
+	}
+}
+
+// Both languages must agree on every member; the compiler left the C side in the objects.
+func TestRecordsAreThoseOfTheSources(t *testing.T) {
+	found := specs(t)
+	for object, records := range map[string]map[string]any{
+		Sampler:  {"control": Told{}, "sample": Sample{}, "stack": Stack{}},
+		Tasks:    {"task": Task{}},
+		Mappings: {"mapping": Mapping{}},
+		Memory:   {"question": Question{}},
+		Symbols:  {"symbol": Symbol{}},
+	} {
+		for name, record := range records {
+			var declared *btf.Struct
+			if err := found[object].Types.TypeByName(name, &declared); err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			ours := reflect.TypeOf(record)
+			if int(declared.Size) != int(ours.Size()) || len(declared.Members) != ours.NumField() {
+				t.Errorf("%s: %d bytes, %d in Go", name, declared.Size, ours.Size())
+				continue
+			}
+			for i, member := range declared.Members {
+				field := ours.Field(i)
+				if int(member.Offset.Bytes()) != int(field.Offset) || !strings.EqualFold(
+					strings.ReplaceAll(member.Name, "_", ""), field.Name) {
+					t.Errorf("%s.%s is at %d, %s at %d", name, member.Name, member.Offset.Bytes(), field.Name, field.Offset)
+				}
+			}
+		}
+	}
+	if size := found[Memory].Maps[Answers].ValueSize; size != AnswerSize {
+		t.Errorf("an answer has %d bytes", size)
+	}
+	if count := found[Sampler].Maps[Outcomes].MaxEntries; count != outcomes {
+		t.Errorf("%d outcomes", count)
+	}
+}
+
+// The verifier of this kernel takes them all.
+func TestLoads(t *testing.T) {
+	found := specs(t)
+	for name, spec := range found {
+		collection, err := ebpf.NewCollection(spec)
+		var refused *ebpf.VerifierError
+		if !errors.As(err, &refused) && errors.Is(err, os.ErrPermission) {
+			t.Skipf("NOT RUN: BPF programs cannot be loaded here: %v", err)
+		}
+		if err != nil {
+			t.Errorf("%s: %+v", name, err)
+			continue
+		}
+		collection.Close()
+	}
+}
