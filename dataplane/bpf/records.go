@@ -29,10 +29,9 @@ type Stack struct {
 	Frames [Depth]uint64
 }
 
-// Task is followed by the names of its cgroups.
+// Task is followed by its cgroups, the innermost first.
 type Task struct {
 	Start   uint64
-	Cgroup  uint64
 	Tgid    uint32
 	Parent  uint32
 	Flags   uint32

@@ -9,10 +9,9 @@
 
 enum { SLOTS = 256, LEVELS = 10, NAME = 128 };
 
-// Followed by the names of its cgroup and of that one's ancestors, each ended by 0, and by one more 0.
+// Followed by its cgroup and that one's ancestors below the root: the id, then the name, ended by 0. An id of 0 ends them.
 struct task {
 	u64 start; // CLOCK_BOOTTIME
-	u64 cgroup;
 	u32 tgid;
 	u32 parent;
 	u32 flags; // the kernel's PF_ bits
@@ -54,7 +53,6 @@ INLINE void print(struct seq_file *out, struct task_struct *found, struct line *
 		.tgid = found->tgid,
 		.parent = found->real_parent->tgid,
 		.flags = found->flags,
-		.cgroup = node->id,
 	};
 	__builtin_memcpy(line->task.comm, found->comm, sizeof(found->comm));
 	seq_write(out, &line->task, sizeof(line->task));
@@ -62,12 +60,14 @@ INLINE void print(struct seq_file *out, struct task_struct *found, struct line *
 		long size = read_kernel_text(line->name, NAME, node->name);
 		if (size <= 1 || size > NAME) // the root has no name
 			break;
+		u64 id = node->id;
+		seq_write(out, &id, sizeof(id));
 		seq_write(out, line->name, size);
 		node = above(node);
 		if (!node)
 			break;
 	}
-	char end = 0;
+	u64 end = 0;
 	seq_write(out, &end, sizeof(end));
 }
 

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	typed "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"flameplane.dev/dataplane/internal/collect"
+	"flameplane.dev/dataplane/internal/identity"
+	"flameplane.dev/dataplane/internal/podlist"
+	"flameplane.dev/dataplane/internal/push"
+)
+
+const queueBytes = 8 << 20 // of profiles that wait for the gateway
+
+// output is where profiles go.
+type output interface {
+	add(groups []collect.Group) error
+	end(ctx context.Context) error // sends what waits
+}
+
+func newOutput(ctx context.Context, o options, node *identity.Node, m *metrics, registry prometheus.Registerer) (output, error) {
+	if o.folder != "" {
+		return &toFolder{folder: o.folder}, nil
+	}
+	config, err := inCluster()
+	if err != nil {
+		return nil, fmt.Errorf("the API server, which says whose a pod is: %w", err)
+	}
+	api, err := typed.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	go podlist.New(api.Pods(""), o.node, node.SetPods).Run(ctx)
+	pusher := push.New(o.gateway, o.token, queueBytes, m.dropped, registry)
+	ended := make(chan struct{})
+	go func() { defer close(ended); pusher.Run(ctx) }()
+	return &toGateway{node: node, pusher: pusher, metrics: m, ended: ended}, nil
+}
+
+// inCluster says where the API server is.
+var inCluster = rest.InClusterConfig
+
+// toGateway sends what is somebody's.
+type toGateway struct {
+	node    *identity.Node
+	pusher  *push.Pusher
+	metrics *metrics
+	ended   <-chan struct{}
+}
+
+func (g *toGateway) add(groups []collect.Group) error {
+	var all []push.Series
+	for _, group := range groups {
+		whose, ok := g.node.Of(group.Path)
+		if !ok {
+			// It was somebody's when it was sampled, and is nobody's now: a pod that ended or opted out since.
+			g.metrics.drop("nobody", group.Profile)
+			continue
+		}
+		if !whose.GitRef {
+			g.metrics.gitRefMissing.WithLabelValues(whose.Labels["service_name"]).Inc()
+		}
+		all = append(all, push.Series{Labels: whose.Labels, Profile: group.Profile})
+	}
+	return g.pusher.Add(all)
+}
+
+func (g *toGateway) end(ctx context.Context) error {
+	<-g.ended
+	g.pusher.Flush(ctx)
+	return nil
+}
+
+// toFolder writes one file for each cgroup and flush.
+type toFolder struct {
+	folder string
+	number int
+}
+
+func (f *toFolder) add(groups []collect.Group) error {
+	f.number++
+	for _, group := range groups {
+		name := strings.Trim(strings.ReplaceAll(group.Path, "/", "_"), "_")
+		file, err := os.Create(filepath.Join(f.folder, fmt.Sprintf("%06d-%s.pb.gz", f.number, name)))
+		if err != nil {
+			return err
+		}
+		err = group.Profile.Write(file)
+		if closed := file.Close(); err == nil {
+			err = closed
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (*toFolder) end(context.Context) error { return nil }

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sys/unix"
+
+	"flameplane.dev/dataplane/bpf"
+	"flameplane.dev/dataplane/internal/capability"
+	"flameplane.dev/dataplane/internal/collect"
+	"flameplane.dev/dataplane/internal/identity"
+	"flameplane.dev/dataplane/internal/kernelsymbols"
+	"flameplane.dev/dataplane/internal/pins"
+	"flameplane.dev/dataplane/internal/process"
+	"flameplane.dev/dataplane/internal/sampler"
+	"flameplane.dev/dataplane/internal/symbols"
+)
+
+const (
+	beats     = 10 // readings after which an agent that hangs is sampling no more
+	listEvery = 2  // readings: how soon a new pod has its rate
+	endTime   = 20 * time.Second
+	healthy   = time.Minute
+)
+
+// pinnedNode asks the pinned iterators.
+type pinnedNode struct{ opened *pins.Pins }
+
+func (n pinnedNode) Tasks() ([]process.Task, error) { return process.Tasks(n.opened) }
+
+func (n pinnedNode) Spaces(wanted []process.ID) (map[process.ID]process.Space, error) {
+	return process.Spaces(n.opened, wanted)
+}
+
+// agent is all that the loop holds.
+type agent struct {
+	options   options
+	sampler   *sampler.Sampler
+	collector *collect.Collector
+	node      *identity.Node
+	output    output
+	metrics   *metrics
+	baseHz    uint32
+	last      atomic.Int64 // when the loop last came round
+}
+
+func run(ctx context.Context, o options) error {
+	if err := capability.Raise(unix.CAP_PERFMON, "cap_perfmon"); err != nil {
+		return err
+	}
+	declared, err := identity.ReadDeclared(o.services)
+	if err != nil {
+		return err
+	}
+	opened, err := pins.Open(o.pins)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	counts, err := sampler.New(opened, declared.BaseHz)
+	if err != nil {
+		return err
+	}
+	a := &agent{options: o, sampler: counts, node: identity.NewNode(o.node, o.platformTeam, declared), baseHz: declared.BaseHz}
+	a.metrics = newMetrics(registry, o.node, counts, a.node)
+	a.collector = collect.New(counts, pinnedNode{opened}, known(opened), declared.BaseHz, collect.NewMetrics(registry), time.Now())
+	if a.output, err = newOutput(ctx, o, a.node, a.metrics, registry); err != nil {
+		return err
+	}
+	a.last.Store(time.Now().UnixNano())
+	failed := make(chan error, 1)
+	server := &http.Server{Addr: o.metrics, Handler: a.status(registry), ReadHeaderTimeout: 10 * time.Second}
+	go func() { failed <- server.ListenAndServe() }()
+	defer server.Close()
+
+	events, err := sampler.OpenEvents(opened.Programs[bpf.OnCPU], declared.BaseHz)
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	slog.Info("sampling", "hz", declared.BaseHz)
+	return a.loop(ctx, declared, events, failed)
+}
+
+// known are the kernel's names; without them its frames have addresses.
+func known(opened *pins.Pins) *symbols.Symbols {
+	memory := func(id process.ID) io.ReaderAt { return process.MemoryOf(opened, id) }
+	names, err := kernelsymbols.Read(opened)
+	if err != nil {
+		slog.Warn("kernel functions have no names", "err", err)
+		return symbols.New(nil, memory)
+	}
+	return symbols.New(names, memory)
+}
+
+func (a *agent) loop(ctx context.Context, declared *identity.Declared, events *sampler.Events, failed <-chan error) error {
+	tick := time.NewTicker(a.options.read)
+	defer tick.Stop()
+	follow := &follower{path: a.options.services, seen: declared}
+	next := time.Now().Add(a.options.every)
+	for turn := 0; ; turn++ {
+		if err := a.turn(turn); err != nil {
+			return err
+		}
+		if changed := follow.look(); changed != nil {
+			a.node.Declare(changed)
+		}
+		if now := time.Now(); !now.Before(next) {
+			next = now.Add(a.options.every)
+			if err := a.flush(now); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			events.Close() // nothing is sampled that nobody sends
+			return a.end()
+		case err := <-failed:
+			return fmt.Errorf("serve %s: %w", a.options.metrics, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// turn reads once, and keeps the sampler going.
+func (a *agent) turn(turn int) error {
+	if turn%listEvery == 0 {
+		tasks, err := a.collector.Tasks()
+		if err != nil {
+			return err
+		}
+		rates := a.node.Rates(tasks)
+		if a.options.folder != "" {
+			rates = map[uint64]uint32{0: a.baseHz} // no API server that would say what to leave out
+		}
+		if err := a.sampler.SetRates(rates); err != nil {
+			return err
+		}
+	}
+	if err := a.sampler.Beat(beats * a.options.read); err != nil {
+		return err
+	}
+	if err := a.collector.Read(); err != nil {
+		return err
+	}
+	a.last.Store(time.Now().UnixNano())
+	return nil
+}
+
+func (a *agent) flush(now time.Time) error {
+	groups, err := a.collector.Flush(now)
+	if err != nil {
+		return err
+	}
+	return a.output.add(groups)
+}
+
+// end sends what there is.
+func (a *agent) end() error {
+	ctx, stop := context.WithTimeout(context.Background(), endTime)
+	defer stop()
+	return errors.Join(a.collector.Read(), a.flush(time.Now()), a.output.end(ctx))
+}

@@ -1,0 +1,183 @@
+package identity
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	core "k8s.io/api/core/v1"
+
+	"flameplane.dev/dataplane/internal/process"
+)
+
+var fullSHA = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
+// Pod is what is known of one.
+type Pod struct {
+	Namespace, Name     string
+	Labels, Annotations map[string]string
+	Containers          map[string]string // name by id
+}
+
+// PodOf keeps what is needed of a pod.
+func PodOf(from *core.Pod) Pod {
+	pod := Pod{
+		Namespace: from.Namespace, Name: from.Name, Labels: from.Labels, Annotations: from.Annotations,
+		Containers: map[string]string{},
+	}
+	status := from.Status
+	for _, each := range slices.Concat(status.InitContainerStatuses, status.ContainerStatuses, status.EphemeralContainerStatuses) {
+		_, id, _ := strings.Cut(each.ContainerID, "://")
+		pod.Containers[id] = each.Name
+	}
+	return pod
+}
+
+// Node knows the pods that run here, and what is declared.
+type Node struct {
+	name string
+	team string // of the platform: whose the pods of no declared service are. Without one they are not sampled.
+
+	mutex    sync.RWMutex
+	declared *Declared
+	pods     map[string]Pod // by uid
+}
+
+// NewNode begins without any pod.
+func NewNode(name, platformTeam string, declared *Declared) *Node {
+	return &Node{name: name, team: platformTeam, declared: declared, pods: map[string]Pod{}}
+}
+
+// Declare takes over what is declared now.
+func (n *Node) Declare(declared *Declared) {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.declared = declared
+}
+
+// SetPods takes over the list of all pods of the node, by uid.
+func (n *Node) SetPods(pods map[string]Pod) {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.pods = pods
+}
+
+// Whose is to whom samples of a cgroup belong.
+type Whose struct {
+	Team   string
+	Labels map[string]string
+	Hz     uint32
+	GitRef bool // it is known
+}
+
+// Of says it; false where nobody may see them, or nobody wants to.
+func (n *Node) Of(path string) (Whose, bool) {
+	n.mutex.RLock()
+	defer n.mutex.RUnlock()
+	place, inPod := PlaceOf(path)
+	pod, known := n.pods[n.uid(place.Pod)]
+	switch {
+	case !inPod:
+		return n.platform(map[string]string{"service_name": "node"})
+	case !known: // it may be one that is excluded
+		return Whose{}, false
+	case slices.Contains(n.declared.ExcludedNamespaces, pod.Namespace), pod.Annotations[n.declared.OptOut] == "false":
+		return Whose{}, false
+	}
+	labels := map[string]string{"namespace": pod.Namespace, "pod": pod.Name}
+	if name := pod.Containers[place.Container]; name != "" {
+		labels["container"] = name
+	}
+	for i := range n.declared.Services {
+		service := &n.declared.Services[i]
+		if !service.selects(pod.Namespace, pod.Labels) {
+			continue
+		}
+		whose := Whose{Team: service.Team, Labels: labels, Hz: min(service.rate(), n.declared.BaseHz)}
+		labels["service_name"], labels["team"], labels["node"] = service.Name, service.Team, n.name
+		for label, key := range map[string]string{"service_version": service.Labels.Version, "track": service.Labels.Track} {
+			if value := pod.value(key); value != "" {
+				labels[label] = value
+			}
+		}
+		if ref := pod.value(service.Labels.GitRef); fullSHA.MatchString(ref) { // a missing one is counted, never guessed
+			labels["service_git_ref"], whose.GitRef = ref, true
+		}
+		return whose, whose.Hz > 0
+	}
+	labels["service_name"] = pod.Namespace + "/" + owner(pod)
+	return n.platform(labels)
+}
+
+func (n *Node) platform(labels map[string]string) (Whose, bool) {
+	labels["team"], labels["node"] = n.team, n.name
+	return Whose{Team: n.team, Labels: labels, Hz: n.declared.BaseHz, GitRef: true}, n.team != ""
+}
+
+// uid finds a pod by the hash that the kubelet names a static pod's cgroup by: it stands without dashes there.
+func (n *Node) uid(found string) string {
+	if _, ok := n.pods[found]; ok {
+		return found
+	}
+	return strings.ReplaceAll(found, "-", "")
+}
+
+// Rates are what the sampler is told: the rate of each pod by its own cgroup, which holds for its containers from the
+// first sample of each, and of everything else by 0.
+func (n *Node) Rates(tasks []process.Task) map[uint64]uint32 {
+	rates := map[uint64]uint32{}
+	if whose, ok := n.Of("/"); ok {
+		rates[0] = whose.Hz
+	}
+	for _, task := range tasks {
+		for _, cgroup := range task.Cgroups {
+			if _, told := rates[cgroup.ID]; told {
+				break
+			}
+			if _, ok := PlaceOf(cgroup.Path); !ok {
+				continue
+			}
+			whose, ok := n.Of(cgroup.Path)
+			if !ok {
+				whose.Hz = 0
+			}
+			rates[cgroup.ID] = whose.Hz
+			break // what lies below it is the same pod
+		}
+	}
+	return rates
+}
+
+// Pods counts the pods of each declared service, by name and team.
+func (n *Node) Pods() map[[2]string]int {
+	n.mutex.RLock()
+	defer n.mutex.RUnlock()
+	found := map[[2]string]int{}
+	for _, pod := range n.pods {
+		for i := range n.declared.Services {
+			if service := &n.declared.Services[i]; service.selects(pod.Namespace, pod.Labels) {
+				found[[2]string{service.Name, service.Team}]++
+				break
+			}
+		}
+	}
+	return found
+}
+
+func (p Pod) value(key string) string {
+	if value := p.Labels[key]; value != "" {
+		return value
+	}
+	return p.Annotations[key]
+}
+
+// owner names a pod of no service by what it usually is called after.
+func owner(pod Pod) string {
+	for _, key := range []string{"app.kubernetes.io/name", "app", "k8s-app"} {
+		if value := pod.Labels[key]; value != "" {
+			return value
+		}
+	}
+	return pod.Name
+}

@@ -1,0 +1,115 @@
+// Package pins is what passes from the loader to the agent: programs, maps and iterators, pinned on bpffs for one group.
+package pins
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"flameplane.dev/dataplane/bpf"
+)
+
+const (
+	folderMode = 0o750 // the agent opens pins, and neither adds nor removes any
+	pinMode    = 0o660
+)
+
+// iterators print when they are read: a program, and the map over whose elements it runs.
+var iterators = map[string]struct{ program, over string }{
+	bpf.Tasks:    {bpf.ListTasks, bpf.Slots},
+	bpf.Mappings: {bpf.ListMappings, bpf.Wanted},
+	bpf.Symbols:  {bpf.ListSymbols, ""},
+}
+
+// shared are the maps that the agent opens, and programs those that it attaches or runs.
+var (
+	shared   = []string{bpf.Control, bpf.Rates, bpf.Counts, bpf.Stacks, bpf.Outcomes, bpf.Wanted, bpf.Answers}
+	programs = []string{bpf.OnCPU, bpf.ReadMemory}
+)
+
+type pinned interface{ Pin(path string) error }
+
+// Load loads all programs, then replaces the pins in a folder of a bpffs by them, readable and writable to the group.
+//
+// A program that this kernel refuses leaves the pins as they were. The links that old pins held end with them.
+func Load(folder string, gid int) error {
+	found := map[string]pinned{}
+	for _, name := range bpf.Objects {
+		spec, err := bpf.Spec(name)
+		if err != nil {
+			return err
+		}
+		collection, err := ebpf.NewCollection(spec)
+		if err != nil {
+			return fmt.Errorf("load %s: %w", name, err)
+		}
+		defer collection.Close()
+		if err := gather(name, collection, found); err != nil {
+			return err
+		}
+	}
+	if err := empty(folder, gid); err != nil {
+		return err
+	}
+	for name, object := range found {
+		path := filepath.Join(folder, name)
+		if err := object.Pin(path); err != nil {
+			return fmt.Errorf("pin %s (is %s a bpffs?): %w", name, folder, err)
+		}
+		if err := give(path, gid, pinMode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gather adds what is pinned of a collection, by the name of its pin.
+func gather(name string, collection *ebpf.Collection, found map[string]pinned) error {
+	for _, each := range shared {
+		if object, ok := collection.Maps[each]; ok {
+			found[each] = object
+		}
+	}
+	for _, each := range programs {
+		if object, ok := collection.Programs[each]; ok {
+			found[each] = object
+		}
+	}
+	if iterator, ok := iterators[name]; ok {
+		attached, err := link.AttachIter(link.IterOptions{
+			Program: collection.Programs[iterator.program], Map: collection.Maps[iterator.over],
+		})
+		if err != nil {
+			return fmt.Errorf("attach %s: %w", iterator.program, err)
+		}
+		found[iterator.program] = attached
+	}
+	return nil
+}
+
+func empty(folder string, gid int) error {
+	if err := os.MkdirAll(folder, folderMode); err != nil {
+		return err
+	}
+	old, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, entry := range old {
+		if err := os.RemoveAll(filepath.Join(folder, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return give(folder, gid, folderMode)
+}
+
+// give needs no capability where the owner is of that group.
+func give(path string, gid int, mode os.FileMode) error {
+	if err := os.Chown(path, -1, gid); err != nil {
+		return fmt.Errorf("give %s to group %d (run the loader as that group): %w", path, gid, err)
+	}
+	return os.Chmod(path, mode)
+}

@@ -1,0 +1,195 @@
+// Package symbols turns the addresses of stacks into frames: names of the kernel and of Go programs, and for everything
+// else the build id of the file and the place in it.
+package symbols
+
+import (
+	"errors"
+	"io"
+
+	"flameplane.dev/dataplane/internal/cpuprofile"
+	"flameplane.dev/dataplane/internal/elfimage"
+	"flameplane.dev/dataplane/internal/gosymbols"
+	"flameplane.dev/dataplane/internal/process"
+)
+
+const (
+	maxImages = 512     // whose tables are kept
+	maxNames  = 1 << 14 // of one image
+	attempts  = 5       // processes that may end while an image is read
+
+	kernelStart = 1 << 63
+)
+
+// Frames that stand for what cannot be known.
+var (
+	Unmapped = cpuprofile.Frame{Function: "[unmapped]"}       // the process ended before it was asked for
+	Lost     = cpuprofile.Frame{Function: "[stack lost]"}     // evicted before it was read
+	NoStack  = cpuprofile.Frame{Function: "[no stack]"}       // the kernel found none
+	Written  = cpuprofile.Frame{Function: "[generated code]"} // memory without a file: a JIT, or the vDSO
+	Kernel   = cpuprofile.Image{File: "[kernel]", To: 1<<64 - 1, From: kernelStart}
+)
+
+// Names gives the kernel's functions their names.
+type Names interface {
+	Name(address uint64) (string, bool)
+}
+
+// Symbols keeps what is known of images.
+type Symbols struct {
+	kernel Names
+	memory func(process.ID) io.ReaderAt
+	images map[key]*image
+}
+
+// key is one file as a mount has it; a number of an inode that is given away again comes with another path, mostly.
+type key struct {
+	file process.File
+	path string
+}
+
+type image struct {
+	failed  int
+	read    bool
+	elf     *elfimage.Image
+	table   *gosymbols.Table
+	frames  map[uint64]cpuprofile.Frame
+	Problem error // why its functions have no names, for a Go program
+}
+
+// New resolves with these: the kernel's names may be nil.
+func New(kernel Names, memory func(process.ID) io.ReaderAt) *Symbols {
+	return &Symbols{kernel, memory, map[key]*image{}}
+}
+
+// KernelFrames names a kernel stack.
+func (s *Symbols) KernelFrames(addresses []uint64) []cpuprofile.Frame {
+	frames := make([]cpuprofile.Frame, len(addresses))
+	for i, address := range addresses {
+		frames[i] = cpuprofile.Frame{Image: Kernel, Address: address}
+		if s.kernel != nil {
+			if name, ok := s.kernel.Name(callSite(address, i)); ok {
+				// One location per function: the kernel's addresses say nothing elsewhere.
+				frames[i] = cpuprofile.Frame{Image: Kernel, Address: kernelStart, Function: name}
+			}
+		}
+	}
+	return frames
+}
+
+// Process resolves stacks of one process as it is mapped now.
+type Process struct {
+	symbols *Symbols
+	space   process.Space
+	memory  io.ReaderAt
+	id      process.ID
+}
+
+// Of begins with one process.
+func (s *Symbols) Of(id process.ID, space process.Space) *Process {
+	return &Process{symbols: s, space: space, id: id}
+}
+
+// Frames resolves a user stack; “missing“ says that some of it lies in no mapping, so that they may have changed.
+func (p *Process) Frames(addresses []uint64) (frames []cpuprofile.Frame, missing bool) {
+	for i, address := range addresses {
+		at := callSite(address, i)
+		mapping, ok := p.space.At(at)
+		switch {
+		case !ok:
+			missing = true
+			frames = append(frames, Unmapped)
+		case mapping.File == process.File{}:
+			frames = append(frames, Written)
+		default:
+			frames = append(frames, p.frame(mapping, at))
+		}
+	}
+	return frames, missing
+}
+
+func (p *Process) frame(mapping process.Mapping, address uint64) cpuprofile.Frame {
+	offset := address - mapping.Start + mapping.Offset
+	found := p.image(mapping)
+	if frame, ok := found.frames[offset]; ok {
+		return frame
+	}
+	frame := cpuprofile.Frame{Address: offset, Image: cpuprofile.Image{
+		File: mapping.Path, From: mapping.Offset, To: mapping.Offset + mapping.End - mapping.Start,
+	}}
+	if found.elf != nil {
+		frame.Image.BuildID = found.elf.BuildID
+	}
+	if found.table != nil {
+		known, err := found.table.Lookup(p.file(mapping), offset)
+		if err != nil {
+			return frame // its process may have ended; the next may still be read
+		}
+		frame.Function, frame.File = known.Function, known.File
+		frame.Line, frame.Start = known.Line, known.StartLine
+	}
+	if !found.read {
+		return frame
+	}
+	if len(found.frames) >= maxNames {
+		found.frames = map[uint64]cpuprofile.Frame{}
+	}
+	found.frames[offset] = frame
+	return frame
+}
+
+// image is what is known of a mapping's file, read from this process's memory the first time.
+func (p *Process) image(mapping process.Mapping) *image {
+	at := key{mapping.File, mapping.Path}
+	found, ok := p.symbols.images[at]
+	if !ok {
+		if len(p.symbols.images) >= maxImages {
+			p.symbols.images = map[key]*image{}
+		}
+		found = &image{frames: map[uint64]cpuprofile.Frame{}}
+		p.symbols.images[at] = found
+	}
+	if found.read {
+		return found
+	}
+	found.elf, found.table, found.Problem = p.readImage(mapping)
+	if found.Problem != nil {
+		found.failed++
+	}
+	found.read = found.Problem == nil || found.failed >= attempts
+	return found
+}
+
+func (p *Process) readImage(mapping process.Mapping) (*elfimage.Image, *gosymbols.Table, error) {
+	file := p.file(mapping)
+	headers, err := elfimage.Read(file)
+	if err != nil || !headers.Go {
+		return headers, nil, err
+	}
+	address, ok := headers.Address(mapping.Offset)
+	if !ok {
+		return headers, nil, errors.New("its code lies in no segment")
+	}
+	var ranges []gosymbols.Range
+	for _, each := range file.Mappings {
+		if each.Readable() {
+			ranges = append(ranges, gosymbols.Range{From: each.Offset, To: each.Offset + each.End - each.Start})
+		}
+	}
+	table, err := gosymbols.Find(file, headers, ranges, mapping.Start-address)
+	return headers, table, err
+}
+
+func (p *Process) file(mapping process.Mapping) process.FileAt {
+	if p.memory == nil {
+		p.memory = p.symbols.memory(p.id)
+	}
+	return process.FileAt{Memory: p.memory, Mappings: p.space.Of(mapping.File)}
+}
+
+// callSite is inside the call that a return address follows: the address itself may be the next function's.
+func callSite(address uint64, depth int) uint64 {
+	if depth == 0 {
+		return address
+	}
+	return address - 1
+}
