@@ -304,6 +304,7 @@ func TestOnANode(t *testing.T) {
 	var declared []map[string]any
 	folders := map[string]string{}
 	for i, w := range workloads {
+		sandbox(t, root, w.uid, 100+i)
 		folder, id := container(t, root, w.uid, i+1)
 		folders[w.service] = folder
 		pod := core.Pod{
@@ -342,6 +343,7 @@ func TestOnANode(t *testing.T) {
 		return strings.Contains(agent.get("/metrics"), `flameplane_agent_pods{node="n1",service="fast",team="shop"} 1`)
 	})
 	agent.holds(t)
+	rates(t, pinned, len(workloads))
 	done := make(chan error, len(workloads))
 	for _, w := range workloads {
 		go w.run(t, programs[w.language], folders[w.service], done)
@@ -369,6 +371,38 @@ func TestOnANode(t *testing.T) {
 	if services := len(got.labels); services != 2 {
 		t.Errorf("profiles of %v", got.labels)
 	}
+}
+
+// sandbox is the process that holds a pod together: it is there before any of the pod's containers.
+func sandbox(t *testing.T, root, uid string, number int) {
+	t.Helper()
+	folder, _ := container(t, root, uid, number)
+	command := exec.Command("sleep", "3600")
+	opened := inCgroup(t, folder, command)
+	defer opened.Close()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+}
+
+// rates waits until the sampler is told of so many pods.
+func rates(t *testing.T, pinned string, pods int) {
+	t.Helper()
+	opened, err := pins.Open(pinned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	eventually(t, "each pod has its rate", func() bool {
+		var cgroup uint64
+		var hz uint32
+		found := 0
+		for entries := opened.Maps[bpf.Rates].Iterate(); entries.Next(&cgroup, &hz); {
+			found++
+		}
+		return found == pods
+	})
 }
 
 // judge compares the profile of a workload with what it did.

@@ -26,10 +26,9 @@ import (
 )
 
 const (
-	beats     = 10 // readings after which an agent that hangs is sampling no more
-	listEvery = 2  // readings: how soon a new pod has its rate
-	endTime   = 20 * time.Second
-	healthy   = time.Minute
+	beats   = 10 // readings after which an agent that hangs is sampling no more
+	endTime = 20 * time.Second
+	healthy = time.Minute
 )
 
 // pinnedNode asks the pinned iterators.
@@ -109,8 +108,8 @@ func (a *agent) loop(ctx context.Context, declared *identity.Declared, events *s
 	defer tick.Stop()
 	follow := &follower{path: a.options.services, seen: declared}
 	next := time.Now().Add(a.options.every)
-	for turn := 0; ; turn++ {
-		if err := a.turn(turn); err != nil {
+	for {
+		if err := a.turn(); err != nil {
 			return err
 		}
 		if changed := follow.look(); changed != nil {
@@ -133,20 +132,18 @@ func (a *agent) loop(ctx context.Context, declared *identity.Declared, events *s
 	}
 }
 
-// turn reads once, and keeps the sampler going.
-func (a *agent) turn(turn int) error {
-	if turn%listEvery == 0 {
-		tasks, err := a.collector.Tasks()
-		if err != nil {
-			return err
-		}
-		rates := a.node.Rates(tasks)
-		if a.options.folder != "" {
-			rates = map[uint64]uint32{0: a.baseHz} // no API server that would say what to leave out
-		}
-		if err := a.sampler.SetRates(rates); err != nil {
-			return err
-		}
+// turn reads once, and keeps the sampler going. The processes are listed each time, so that a new pod soon has its rate.
+func (a *agent) turn() error {
+	tasks, err := a.collector.Tasks()
+	if err != nil {
+		return err
+	}
+	rates := a.node.Rates(tasks)
+	if a.options.folder != "" {
+		rates = map[uint64]uint32{0: a.baseHz} // no API server that would say what to leave out
+	}
+	if err := a.sampler.SetRates(rates); err != nil {
+		return err
 	}
 	if err := a.sampler.Beat(beats * a.options.read); err != nil {
 		return err
