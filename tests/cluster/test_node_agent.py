@@ -1,4 +1,4 @@
-"""The node agent as the DaemonSet runs it, on this machine's kernel: Go's own tests, with a binary that has its objects.
+"""The node agent as the DaemonSet runs it, on this machine's kernel: Go's own tests, and a binary with its objects.
 
 They run in a mount namespace of their own, so that no bpffs of theirs outlives them.
 """
