@@ -16,6 +16,7 @@ import (
 const (
 	keptSpaces = 4096              // processes whose mappings are remembered
 	forgotten  = 128               // readings after which a process that was not seen again is forgotten
+	askedAgain = 8                 // readings between two questions for what may be no address at all
 	unknown    = "/[cgroup ended]" // its last process ended before it was listed
 )
 
@@ -109,7 +110,7 @@ func (c *Collector) Read() error {
 	// What lies nowhere may have been mapped since: these processes are asked once more.
 	wanted = nil
 	for id, counts := range byProcess {
-		if known := c.spaces[id]; known.asked != c.readings && c.hasMoved(known.space, counts) {
+		if known := c.spaces[id]; known.asked != c.readings && c.hasMoved(known, counts) {
 			wanted = append(wanted, id)
 		}
 	}
@@ -141,11 +142,16 @@ func (c *Collector) ask(wanted []process.ID) error {
 	return nil
 }
 
-func (c *Collector) hasMoved(space process.Space, counts []sampler.Count) bool {
+// hasMoved is whether code ran that lies nowhere. Of callers that is often so where there are no frame pointers.
+func (c *Collector) hasMoved(known *mapped, counts []sampler.Count) bool {
+	recently := c.readings-known.asked < askedAgain
 	for _, count := range counts {
 		stack, _ := c.counts.Stack(count.User)
-		for _, address := range stack {
-			if _, ok := space.At(address - 1); !ok {
+		for depth, address := range stack {
+			if depth > 0 && recently {
+				break
+			}
+			if _, ok := known.space.At(symbols.CallSite(address, depth)); !ok {
 				return true
 			}
 		}
@@ -182,7 +188,7 @@ func (c *Collector) frames(resolver *symbols.Process, count sampler.Count) []cpu
 			frames = append(frames, symbols.Lost)
 			c.metrics.StacksLost.Add(float64(count.Number))
 		}
-		user, _ := resolver.Frames(addresses)
+		user := resolver.Frames(addresses)
 		c.metrics.frames(user)
 		frames = append(frames, user...)
 	}

@@ -23,10 +23,13 @@ type Memory struct {
 	opened *pins.Pins
 	id     ID
 	pages  map[uint64][]byte
+	answer []byte // the whole of the map's one entry
 }
 
 // MemoryOf reads one process.
-func MemoryOf(opened *pins.Pins, id ID) *Memory { return &Memory{opened, id, map[uint64][]byte{}} }
+func MemoryOf(opened *pins.Pins, id ID) *Memory {
+	return &Memory{opened: opened, id: id, pages: map[uint64][]byte{}}
+}
 
 // ReadAt reads at an address.
 func (m *Memory) ReadAt(into []byte, address int64) (int, error) {
@@ -89,11 +92,13 @@ func (m *Memory) ask(into []byte, address uint64) error {
 	if errno != 0 {
 		return fmt.Errorf("read %d bytes at %#x of process %d: %w", len(into), address, m.id.Tgid, errno)
 	}
-	answer := make([]byte, bpf.AnswerSize)
-	if err := m.opened.Maps[bpf.Answers].Lookup(uint32(0), &answer); err != nil {
+	if m.answer == nil {
+		m.answer = make([]byte, bpf.AnswerSize)
+	}
+	if err := m.opened.Maps[bpf.Answers].Lookup(uint32(0), &m.answer); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	copy(into, answer)
+	copy(into, m.answer)
 	return nil
 }
 

@@ -67,7 +67,7 @@ func (s *Symbols) KernelFrames(addresses []uint64) []cpuprofile.Frame {
 	for i, address := range addresses {
 		frames[i] = cpuprofile.Frame{Image: Kernel, Address: address}
 		if s.kernel != nil {
-			if name, ok := s.kernel.Name(callSite(address, i)); ok {
+			if name, ok := s.kernel.Name(CallSite(address, i)); ok {
 				// One location per function: the kernel's addresses say nothing elsewhere.
 				frames[i] = cpuprofile.Frame{Image: Kernel, Address: kernelStart, Function: name}
 			}
@@ -89,22 +89,25 @@ func (s *Symbols) Of(id process.ID, space process.Space) *Process {
 	return &Process{symbols: s, space: space, id: id}
 }
 
-// Frames resolves a user stack; “missing“ says that some of it lies in no mapping, so that they may have changed.
-func (p *Process) Frames(addresses []uint64) (frames []cpuprofile.Frame, missing bool) {
+// Frames resolves a user stack. It ends where an address lies in no mapping: code without frame pointers leaves a chain
+// that leads anywhere.
+func (p *Process) Frames(addresses []uint64) []cpuprofile.Frame {
+	var frames []cpuprofile.Frame
 	for i, address := range addresses {
-		at := callSite(address, i)
+		at := CallSite(address, i)
 		mapping, ok := p.space.At(at)
 		switch {
+		case !ok && i == 0:
+			return []cpuprofile.Frame{Unmapped}
 		case !ok:
-			missing = true
-			frames = append(frames, Unmapped)
+			return frames
 		case mapping.File == process.File{}:
 			frames = append(frames, Written)
 		default:
 			frames = append(frames, p.frame(mapping, at))
 		}
 	}
-	return frames, missing
+	return frames
 }
 
 func (p *Process) frame(mapping process.Mapping, address uint64) cpuprofile.Frame {
@@ -186,8 +189,8 @@ func (p *Process) file(mapping process.Mapping) process.FileAt {
 	return process.FileAt{Memory: p.memory, Mappings: p.space.Of(mapping.File)}
 }
 
-// callSite is inside the call that a return address follows: the address itself may be the next function's.
-func callSite(address uint64, depth int) uint64 {
+// CallSite is inside the call that a return address follows: the address itself may be the next function's.
+func CallSite(address uint64, depth int) uint64 {
 	if depth == 0 {
 		return address
 	}

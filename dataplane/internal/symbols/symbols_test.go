@@ -56,8 +56,8 @@ func TestNamesOfAGoProgram(t *testing.T) {
 	asked := 0
 	s := New(nil, func(process.ID) io.ReaderAt { asked++; return memory })
 	id := process.ID{Tgid: 1, Start: 2}
-	frames, missing := s.Of(id, space).Frames([]uint64{base + entry, base + entry + 1, base + 1<<40 + 8})
-	if missing || len(frames) != 3 || frames[2] != Written {
+	frames := s.Of(id, space).Frames([]uint64{base + entry, base + entry + 1, base + 1<<40 + 8})
+	if len(frames) != 3 || frames[2] != Written {
 		t.Fatalf("%+v", frames)
 	}
 	for _, frame := range frames[:2] { // the second is a return address
@@ -65,11 +65,14 @@ func TestNamesOfAGoProgram(t *testing.T) {
 			t.Errorf("%+v", frame)
 		}
 	}
-	if again, _ := s.Of(id, space).Frames([]uint64{base + entry}); again[0] != frames[0] || asked != 1 {
+	if again := s.Of(id, space).Frames([]uint64{base + entry}); again[0] != frames[0] || asked != 1 {
 		t.Errorf("%+v, asked %d times", again, asked)
 	}
-	if frames, missing := s.Of(id, space).Frames([]uint64{5}); !missing || frames[0] != Unmapped {
+	if frames := s.Of(id, space).Frames([]uint64{5, base + entry}); len(frames) != 1 || frames[0] != Unmapped {
 		t.Errorf("%+v", frames)
+	}
+	if frames := s.Of(id, space).Frames([]uint64{base + entry, 5, base + entry}); len(frames) != 1 || frames[0].Function == "" {
+		t.Errorf("what follows a broken link: %+v", frames)
 	}
 }
 
@@ -81,11 +84,11 @@ func TestAProcessThatEndedLeavesItsProgramToTheNext(t *testing.T) {
 		readers = readers[1:]
 		return next
 	})
-	first, _ := s.Of(process.ID{Tgid: 1}, space).Frames([]uint64{base + entry})
+	first := s.Of(process.ID{Tgid: 1}, space).Frames([]uint64{base + entry})
 	if first[0].Function != "" || first[0].Image.File != "/bin/self" || first[0].Address != entry {
 		t.Errorf("%+v", first)
 	}
-	second, _ := s.Of(process.ID{Tgid: 2}, space).Frames([]uint64{base + entry})
+	second := s.Of(process.ID{Tgid: 2}, space).Frames([]uint64{base + entry})
 	if second[0].Function == "" {
 		t.Errorf("%+v", second)
 	}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/json"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/pprof/profile"
+
+	"flameplane.dev/dataplane/bpf"
+	"flameplane.dev/dataplane/internal/pins"
+)
+
+// workload is a program whose CPU time is known.
+type workload struct {
+	service, uid string
+	hz           uint32
+	annotations  map[string]string
+	program      string // of those that are built here, or an installed one
+	arguments    []string
+	names        string // how its functions are found: by the profile, by their place in the file, or not at all
+	kernel       string // a function of the kernel that it spends its time in
+
+	used         time.Duration
+	heavy, light time.Duration
+}
+
+const (
+	byProfile = "profile"
+	byFile    = "file"
+)
+
+// run runs it to its end, and notes what it used.
+func (w *workload) run(t *testing.T, program, cgroup string, done chan<- error) {
+	command := exec.Command(program, w.arguments...)
+	var out bytes.Buffer
+	command.Stdout = &out
+	opened := inCgroup(t, cgroup, command)
+	defer opened.Close()
+	err := command.Run()
+	w.used = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
+	if err == nil && w.names != "" {
+		var said struct{ Heavy, Light int64 }
+		err = json.Unmarshal(out.Bytes(), &said)
+		w.heavy, w.light = time.Duration(said.Heavy), time.Duration(said.Light)
+	}
+	done <- err
+}
+
+func built(t *testing.T) map[string]string {
+	t.Helper()
+	folder := t.TempDir()
+	found := map[string]string{}
+	for _, name := range []string{"go", "c", "c without frame pointers"} {
+		found[name] = filepath.Join(folder, strings.ReplaceAll(name, " ", "-"))
+	}
+	gcc := func(program string, flags ...string) *exec.Cmd {
+		return exec.Command("gcc", append([]string{"-O2", "-Wl,--build-id", "-o", program, "testdata/busyc/busy.c"}, flags...)...)
+	}
+	compiler := gcc(found["c"], "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer")
+	other := gcc(found["c without frame pointers"], "-fomit-frame-pointer")
+	linker := exec.Command("go", "build", "-ldflags=-s -w", "-o", found["go"], "./testdata/busygo")
+	linker.Env = append(os.Environ(), "CGO_ENABLED=0")
+	for _, command := range []*exec.Cmd{compiler, other, linker} {
+		if said, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, said)
+		}
+	}
+	return found
+}
+
+// inFunctions is the CPU time in which each function of a program was somewhere in the stack.
+func inFunctions(p *profile.Profile, name func(*profile.Location) string) map[string]time.Duration {
+	found := map[string]time.Duration{}
+	for _, sample := range p.Sample {
+		seen := map[string]bool{}
+		for _, location := range sample.Location {
+			if function := name(location); function != "" && !seen[function] {
+				seen[function] = true
+				found[function] += time.Duration(sample.Value[1])
+			}
+		}
+	}
+	return found
+}
+
+func named(location *profile.Location) string {
+	if len(location.Line) == 0 {
+		return ""
+	}
+	return strings.TrimPrefix(location.Line[0].Function.Name, "main.")
+}
+
+// byOffset names what the profile has as a place in a file, as a backend's symboliser would.
+func byOffset(t *testing.T, program string) func(*profile.Location) string {
+	t.Helper()
+	file, err := elf.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	all, err := file.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(location *profile.Location) string {
+		if location.Mapping == nil || location.Mapping.File != program {
+			return ""
+		}
+		for _, segment := range file.Progs {
+			if segment.Type != elf.PT_LOAD || location.Address < segment.Off || location.Address >= segment.Off+segment.Filesz {
+				continue
+			}
+			address := location.Address - segment.Off + segment.Vaddr
+			for _, symbol := range all {
+				if elf.ST_TYPE(symbol.Info) == elf.STT_FUNC && symbol.Value <= address && address < symbol.Value+symbol.Size {
+					return symbol.Name
+				}
+			}
+		}
+		return ""
+	}
+}
+
+func total(p *profile.Profile) (samples int64, cpu time.Duration) {
+	for _, sample := range p.Sample {
+		samples, cpu = samples+sample.Value[0], cpu+time.Duration(sample.Value[1])
+	}
+	return samples, cpu
+}
+
+// within is whether a number of samples may stand for that much CPU time: five times the error of chance.
+func within(measured, used time.Duration, hz uint32) bool {
+	expected := used.Seconds() * float64(hz)
+	return math.Abs(measured.Seconds()*float64(hz)-expected) <= 5*math.Sqrt(expected)
+}
+
+// sandbox is the process that holds a pod together: it is there before any of the pod's containers.
+func sandbox(t *testing.T, root, uid string, number int) {
+	t.Helper()
+	folder, _ := container(t, root, uid, number)
+	command := exec.Command("sleep", "3600")
+	opened := inCgroup(t, folder, command)
+	defer opened.Close()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+}
+
+// rates waits until the sampler is told of so many pods.
+func rates(t *testing.T, pinned string, pods int) {
+	t.Helper()
+	opened, err := pins.Open(pinned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	eventually(t, "each pod has its rate", func() bool {
+		var cgroup uint64
+		var hz uint32
+		found := 0
+		for entries := opened.Maps[bpf.Rates].Iterate(); entries.Next(&cgroup, &hz); {
+			found++
+		}
+		return found == pods
+	})
+}
+
+// judge compares the profile of a workload with what it did.
+func (w *workload) judge(t *testing.T, got *received, program string) {
+	t.Helper()
+	p := got.of(t, w.service)
+	samples, cpu := total(p)
+	if w.hz == 0 || w.annotations != nil {
+		if samples != 0 {
+			t.Errorf("%s: %d samples", w.service, samples)
+		}
+		return
+	}
+	t.Logf("%s at %d Hz: %d samples, %.2f s of %.2f s used (%+.1f %%)",
+		w.service, w.hz, samples, cpu.Seconds(), w.used.Seconds(), 100*(cpu.Seconds()/w.used.Seconds()-1))
+	if hz := float64(samples) / cpu.Seconds(); !within(cpu, w.used, uint32(hz)) {
+		t.Errorf("%s: %v of %v", w.service, cpu, w.used)
+	}
+	if w.kernel != "" {
+		share := inFunctions(p, named)[w.kernel].Seconds() / cpu.Seconds()
+		t.Logf("%s: %.1f %% in %s", w.service, 100*share, w.kernel)
+		if share < 0.8 {
+			t.Errorf("%s: %.3f of it in %s", w.service, share, w.kernel)
+		}
+	}
+	if w.names != "" {
+		w.judgeFunctions(t, p, program)
+	}
+	want := map[string]string{
+		"__name__": "process_cpu", "service_name": w.service, "team": "shop", "namespace": "shop", "pod": w.service + "-0",
+		"container": "main", "node": "n1", "service_version": "1.2.3", "service_git_ref": sha,
+	}
+	for label, value := range want {
+		if found := got.labels[w.service][label]; found != value {
+			t.Errorf("%s: %s is %q", w.service, label, found)
+		}
+	}
+	for _, mapping := range p.Mapping {
+		if mapping.File == program && mapping.BuildID == "" {
+			t.Errorf("%s has no build id", program)
+		}
+	}
+}
+
+// judgeFunctions compares the shares of its functions with what it says itself.
+func (w *workload) judgeFunctions(t *testing.T, p *profile.Profile, program string) {
+	t.Helper()
+	name := named
+	if w.names == byFile {
+		name = byOffset(t, program)
+	}
+	samples, cpu := total(p)
+	functions := inFunctions(p, name)
+	share := functions["heavy"].Seconds() / (functions["heavy"] + functions["light"]).Seconds()
+	truth := w.heavy.Seconds() / (w.heavy + w.light).Seconds()
+	under := functions["main"].Seconds() / cpu.Seconds()
+	t.Logf("%s: heavy %.1f %% of %.1f %%; main in %.1f %% of the stacks", w.service, 100*share, 100*truth, 100*under)
+	if chance := math.Sqrt(truth * (1 - truth) / float64(samples)); math.Abs(share-truth) > 5*chance {
+		t.Errorf("%s: heavy has %.3f of it, not %.3f", w.service, share, truth)
+	}
+	if w.program != "c without frame pointers" && under < 0.95 {
+		t.Errorf("%s: main is in %.3f of the stacks", w.service, under)
+	}
+}
