@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"flameplane.dev/dataplane/internal/pins"
+	"flameplane.dev/dataplane/internal/preflight"
 	"flameplane.dev/dataplane/internal/seccomp"
 )
 
@@ -55,6 +56,9 @@ func load(arguments []string) error {
 	if *folder == "" || *gid < 0 {
 		return errors.New("loader: -pins and -gid are needed")
 	}
+	if err := ready(); err != nil {
+		return err
+	}
 	if err := pins.Load(*folder, *gid); err != nil {
 		return err
 	}
@@ -63,4 +67,16 @@ func load(arguments []string) error {
 		return nil
 	}
 	return seccomp.Write(*profile)
+}
+
+// ready says what the node lacks, for both commands.
+func ready() error {
+	here, err := preflight.Here()
+	if err != nil {
+		return err
+	}
+	for _, warning := range here.Warnings() {
+		slog.Warn(warning)
+	}
+	return here.Check()
 }

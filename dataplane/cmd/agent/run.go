@@ -53,6 +53,9 @@ type agent struct {
 }
 
 func run(ctx context.Context, o options) error {
+	if err := ready(); err != nil {
+		return err
+	}
 	if err := capability.Raise(unix.CAP_PERFMON, "cap_perfmon"); err != nil {
 		return err
 	}

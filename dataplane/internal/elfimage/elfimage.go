@@ -28,6 +28,7 @@ type Image struct {
 	Go      bool   // it has Go's note: its program was linked by Go
 	Entry   uint64
 	Loads   []elf.ProgHeader
+	Dynamic elf.ProgHeader // empty in a static program
 }
 
 // Read reads an image by offsets of its file. What is not mapped there, notes as well, is left out.
@@ -57,9 +58,9 @@ func Read(file io.ReaderAt) (*Image, error) {
 	for _, s := range segments {
 		switch elf.ProgType(s.Type) {
 		case elf.PT_LOAD:
-			image.Loads = append(image.Loads, elf.ProgHeader{
-				Type: elf.PT_LOAD, Flags: elf.ProgFlag(s.Flags), Off: s.Off, Vaddr: s.Vaddr, Filesz: s.Filesz, Memsz: s.Memsz,
-			})
+			image.Loads = append(image.Loads, segment(s))
+		case elf.PT_DYNAMIC:
+			image.Dynamic = segment(s)
 		case elf.PT_NOTE:
 			notes := make([]byte, min(s.Filesz, maxNotes))
 			if _, err := read(file, notes, s.Off); err == nil {
@@ -68,6 +69,12 @@ func Read(file io.ReaderAt) (*Image, error) {
 		}
 	}
 	return image, nil
+}
+
+func segment(s elf.Prog64) elf.ProgHeader {
+	return elf.ProgHeader{
+		Type: elf.ProgType(s.Type), Flags: elf.ProgFlag(s.Flags), Off: s.Off, Vaddr: s.Vaddr, Filesz: s.Filesz, Memsz: s.Memsz,
+	}
 }
 
 // Address is where an offset of the file is meant to be loaded; false where no segment holds it.

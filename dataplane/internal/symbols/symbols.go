@@ -1,5 +1,5 @@
-// Package symbols turns the addresses of stacks into frames: names of the kernel and of Go programs, and for everything
-// else the build id of the file and the place in it.
+// Package symbols turns the addresses of stacks into frames: names of the kernel, of Go programs and of what libraries
+// export, and for everything else the build id of the file and the place in it.
 package symbols
 
 import (
@@ -8,6 +8,7 @@ import (
 
 	"flameplane.dev/dataplane/internal/cpuprofile"
 	"flameplane.dev/dataplane/internal/elfimage"
+	"flameplane.dev/dataplane/internal/elfsymbols"
 	"flameplane.dev/dataplane/internal/gosymbols"
 	"flameplane.dev/dataplane/internal/process"
 )
@@ -49,11 +50,11 @@ type key struct {
 
 type image struct {
 	failed  int
-	read    bool
+	read    bool // for good
 	elf     *elfimage.Image
-	table   *gosymbols.Table
+	table   *gosymbols.Table  // of a Go program
+	exports *elfsymbols.Table // of any other
 	frames  map[uint64]cpuprofile.Frame
-	Problem error // why its functions have no names, for a Go program
 }
 
 // New resolves with these: the kernel's names may be nil.
@@ -130,6 +131,13 @@ func (p *Process) frame(mapping process.Mapping, address uint64) cpuprofile.Fram
 		frame.Function, frame.File = known.Function, known.File
 		frame.Line, frame.Start = known.Line, known.StartLine
 	}
+	if found.exports != nil {
+		name, err := found.exports.Lookup(p.file(mapping), offset)
+		if err != nil {
+			return frame
+		}
+		frame.Function = name
+	}
 	if !found.read {
 		return frame
 	}
@@ -154,23 +162,28 @@ func (p *Process) image(mapping process.Mapping) *image {
 	if found.read {
 		return found
 	}
-	found.elf, found.table, found.Problem = p.readImage(mapping)
-	if found.Problem != nil {
+	err := p.readImage(mapping, found)
+	if err != nil {
 		found.failed++
 	}
-	found.read = found.Problem == nil || found.failed >= attempts
+	found.read = err == nil || found.failed >= attempts
 	return found
 }
 
-func (p *Process) readImage(mapping process.Mapping) (*elfimage.Image, *gosymbols.Table, error) {
+func (p *Process) readImage(mapping process.Mapping, into *image) error {
 	file := p.file(mapping)
 	headers, err := elfimage.Read(file)
-	if err != nil || !headers.Go {
-		return headers, nil, err
+	if err != nil {
+		return err
 	}
+	into.elf = headers
 	address, ok := headers.Address(mapping.Offset)
 	if !ok {
-		return headers, nil, errors.New("its code lies in no segment")
+		return errors.New("its code lies in no segment")
+	}
+	if !headers.Go {
+		into.exports, err = elfsymbols.Read(file, headers, mapping.Start-address)
+		return err
 	}
 	var ranges []gosymbols.Range
 	for _, each := range file.Mappings {
@@ -178,8 +191,8 @@ func (p *Process) readImage(mapping process.Mapping) (*elfimage.Image, *gosymbol
 			ranges = append(ranges, gosymbols.Range{From: each.Offset, To: each.Offset + each.End - each.Start})
 		}
 	}
-	table, err := gosymbols.Find(file, headers, ranges, mapping.Start-address)
-	return headers, table, err
+	into.table, err = gosymbols.Find(file, headers, ranges, mapping.Start-address)
+	return err
 }
 
 func (p *Process) file(mapping process.Mapping) process.FileAt {

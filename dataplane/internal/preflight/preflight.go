@@ -1,0 +1,78 @@
+// Package preflight says in words what a node lacks, before the kernel says it in numbers.
+package preflight
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Oldest is the first kernel that has all that the programs call: kfuncs in programs that are run on request.
+var Oldest = [2]int{6, 10}
+
+// Node is where the kernel tells of itself.
+type Node struct {
+	Root    string // of /proc and /sys
+	Release string // of the kernel
+}
+
+// Here is this machine.
+func Here() (Node, error) {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return Node{}, err
+	}
+	return Node{Root: "/", Release: unix.ByteSliceToString(name.Release[:])}, nil
+}
+
+// Check is what makes loading or sampling impossible.
+func (n Node) Check() error {
+	return errors.Join(n.kernel(), n.types(), n.users())
+}
+
+// Warnings are what may make it so on some kernels.
+func (n Node) Warnings() []string {
+	level, err := strconv.Atoi(n.read("proc/sys/kernel/perf_event_paranoid"))
+	if err == nil && level > 2 {
+		return []string{fmt.Sprintf("kernel.perf_event_paranoid is %d: above 2 some distributions ask for CAP_SYS_ADMIN; set it to 2", level)}
+	}
+	return nil
+}
+
+func (n Node) kernel() error {
+	var major, minor int
+	if _, err := fmt.Sscanf(n.Release, "%d.%d", &major, &minor); err != nil {
+		return fmt.Errorf("the kernel calls itself %q, which is no version", n.Release)
+	}
+	if major < Oldest[0] || major == Oldest[0] && minor < Oldest[1] {
+		return fmt.Errorf("the kernel is %s; the BPF programs need %d.%d or newer", n.Release, Oldest[0], Oldest[1])
+	}
+	return nil
+}
+
+func (n Node) types() error {
+	if _, err := os.Stat(filepath.Join(n.Root, "sys/kernel/btf/vmlinux")); err != nil {
+		return fmt.Errorf("the kernel has no BTF (CONFIG_DEBUG_INFO_BTF), by which the programs find its structs: %w", err)
+	}
+	return nil
+}
+
+// users is whether this is the first user namespace: in another, capabilities count for nothing here.
+func (n Node) users() error {
+	fields := strings.Fields(n.read("proc/self/uid_map"))
+	if len(fields) == 3 && fields[0] == "0" && fields[1] == "0" && fields[2] == "4294967295" {
+		return nil
+	}
+	return fmt.Errorf("this runs in a user namespace (%s), where the kernel refuses perf events and BPF programs: "+
+		"the pod needs hostUsers: true", strings.Join(fields, " "))
+}
+
+func (n Node) read(path string) string {
+	text, _ := os.ReadFile(filepath.Join(n.Root, path))
+	return strings.TrimSpace(string(text))
+}
