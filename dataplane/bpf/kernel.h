@@ -52,6 +52,7 @@ struct css_set {
 struct task_struct {
 	int tgid;
 	u64 start_boottime;
+	u64 self_exec_id; // how often it has become another program
 	char comm[16];
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;

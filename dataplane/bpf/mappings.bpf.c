@@ -13,6 +13,7 @@ struct mapping {
 	u64 offset; // in the file
 	u64 inode;  // 0 for memory without a file
 	u64 born;   // the process's start
+	u64 program;
 	u32 device;
 	u32 tgid;
 	u32 flags; // of the kernel's VM_ bits, the lowest four
@@ -67,6 +68,7 @@ int list_mappings(struct bpf_iter__bpf_map_elem *context)
 			.start = vma->vm_start,
 			.end = vma->vm_end,
 			.born = task->start_boottime,
+			.program = task->self_exec_id,
 			.tgid = tgid,
 			.flags = flags & 15,
 		};

@@ -11,6 +11,7 @@ enum { SIZE = 64 << 10, REFUSED = -13, GONE = -3 };
 struct question {
 	u64 address;
 	u64 born; // the process's start: a number given away again is another process
+	u64 program; // likewise, after an exec
 	u32 tgid;
 	u32 size;
 };
@@ -42,7 +43,7 @@ SEC("syscall")
 int read_memory(struct question *question)
 {
 	u32 zero = 0;
-	u64 address = question->address, born = question->born, size = question->size;
+	u64 address = question->address, size = question->size, born = question->born, program = question->program;
 	struct answer *answer = map_lookup(&answers, &zero);
 	if (!answer || !size || size > SIZE)
 		return REFUSED;
@@ -50,7 +51,7 @@ int read_memory(struct question *question)
 	if (!task)
 		return GONE;
 	long result = GONE;
-	if (task->start_boottime == born) {
+	if (task->start_boottime == born && task->self_exec_id == program) {
 		result = REFUSED;
 		if (open_to_all(task, address, address + size))
 			result = copy_from_task(answer->data, size, (void *)address, task, 0);

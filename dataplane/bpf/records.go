@@ -14,13 +14,14 @@ type Told struct {
 
 // Sample is the key of a count.
 type Sample struct {
-	Cgroup uint64
-	Start  uint64 // of the process, CLOCK_BOOTTIME
-	User   uint64 // keys of stacks, 0 for none
-	Kernel uint64
-	Tgid   uint32
-	Hz     uint32
-	Comm   [16]byte
+	Cgroup  uint64
+	Start   uint64 // of the process, CLOCK_BOOTTIME
+	User    uint64 // keys of stacks, 0 for none
+	Kernel  uint64
+	Tgid    uint32
+	Hz      uint32
+	Program uint64
+	Comm    [16]byte
 }
 
 // Stack is innermost frame first.
@@ -32,6 +33,7 @@ type Stack struct {
 // Task is followed by its cgroups, the innermost first.
 type Task struct {
 	Start   uint64
+	Program uint64
 	Tgid    uint32
 	Parent  uint32
 	Flags   uint32
@@ -41,15 +43,16 @@ type Task struct {
 
 // Mapping is followed by a path of “Path“ bytes.
 type Mapping struct {
-	Start  uint64
-	End    uint64
-	Offset uint64
-	Inode  uint64
-	Born   uint64
-	Device uint32
-	Tgid   uint32
-	Flags  uint32
-	Path   uint32
+	Start   uint64
+	End     uint64
+	Offset  uint64
+	Inode   uint64
+	Born    uint64
+	Program uint64
+	Device  uint32
+	Tgid    uint32
+	Flags   uint32
+	Path    uint32
 }
 
 // Flags of a Mapping: what can be done with it, and whether the file is that of the one before.
@@ -64,6 +67,7 @@ const (
 type Question struct {
 	Address uint64
 	Born    uint64
+	Program uint64
 	Tgid    uint32
 	Size    uint32
 }

@@ -22,6 +22,7 @@ struct sample {
 	u64 kernel;
 	u32 tgid;
 	u32 hz; // at which it was kept: what one count weighs
+	u64 program; // which of those that the process has been
 	char comm[16];
 };
 
@@ -174,7 +175,9 @@ int on_cpu(void *context)
 		return 0;
 	}
 	struct sample sample = {.cgroup = current_cgroup(), .tgid = tgid, .hz = hz};
-	sample.start = current_task()->group_leader->start_boottime;
+	struct task_struct *leader = current_task()->group_leader;
+	sample.start = leader->start_boottime;
+	sample.program = leader->self_exec_id;
 	current_comm(sample.comm, sizeof(sample.comm));
 	sample.user = take(context, USER_STACK);
 	sample.kernel = take(context, 0);

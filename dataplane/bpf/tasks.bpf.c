@@ -12,6 +12,7 @@ enum { SLOTS = 256, LEVELS = 10, NAME = 128 };
 // Followed by its cgroup and that one's ancestors below the root: the id, then the name, ended by 0. An id of 0 ends them.
 struct task {
 	u64 start; // CLOCK_BOOTTIME
+	u64 program;
 	u32 tgid;
 	u32 parent;
 	u32 flags; // the kernel's PF_ bits
@@ -50,6 +51,7 @@ INLINE void print(struct seq_file *out, struct task_struct *found, struct line *
 	struct kernfs_node *node = found->cgroups->dfl_cgrp->kn;
 	line->task = (struct task){
 		.start = found->start_boottime,
+		.program = found->self_exec_id,
 		.tgid = found->tgid,
 		.parent = found->real_parent->tgid,
 		.flags = found->flags,

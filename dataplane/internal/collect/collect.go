@@ -93,7 +93,7 @@ func (c *Collector) Read() error {
 	}
 	byProcess := map[process.ID][]sampler.Count{}
 	for _, count := range counts {
-		id := process.ID{Tgid: count.Tgid, Start: count.Start}
+		id := process.ID{Tgid: count.Tgid, Start: count.Start, Program: count.Program}
 		byProcess[id] = append(byProcess[id], count)
 	}
 	var wanted []process.ID

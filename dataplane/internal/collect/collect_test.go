@@ -152,6 +152,31 @@ func TestALibraryThatIsLoadedLater(t *testing.T) {
 	}
 }
 
+// A container's first process is the runtime before it is the program: what ran then lies in other mappings.
+func TestAProcessThatBecomesAnotherProgram(t *testing.T) {
+	runtime, program := one, one
+	program.Program++
+	other := library
+	other.Path, other.File.Inode = "/bin/b", 6
+	w := &world{
+		stacks: map[uint64][]uint64{1: {0x1100}},
+		spaces: map[process.ID]process.Space{program: {other}},
+	}
+	before, after := sample(8, runtime, 1, 0, 99), sample(8, program, 1, 0, 99)
+	after.Program = program.Program
+	w.counts = []sampler.Count{{Sample: before, Number: 1}, {Sample: after, Number: 5}}
+	c, _ := begin(w)
+	if err := c.Read(); err != nil {
+		t.Fatal(err)
+	}
+	for _, sample := range flushed(t, c)[unknown].Sample {
+		mapping := sample.Location[0].Mapping
+		if known := mapping != nil && mapping.File == "/bin/b"; known != (sample.Value[0] == 5) {
+			t.Errorf("%d samples in %+v", sample.Value[0], mapping)
+		}
+	}
+}
+
 func TestCPUTimeWithoutAStackIsKept(t *testing.T) {
 	w := &world{stacks: map[uint64][]uint64{1: {0x77}}, counts: []sampler.Count{
 		{Sample: sample(8, one, 1, 0, 99), Number: 99}, // of a process that has ended

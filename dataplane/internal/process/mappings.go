@@ -132,7 +132,7 @@ func parseMappings(data []byte) (map[ID]Space, error) {
 		if err != nil {
 			return nil, err
 		}
-		id := ID{record.Tgid, record.Born}
+		id := ID{record.Tgid, record.Born, record.Program}
 		if record.Flags&bpf.SameFile == 0 || len(found[id]) == 0 {
 			path = Text(text)
 		}

@@ -80,7 +80,9 @@ type testRun struct {
 }
 
 func (m *Memory) ask(into []byte, address uint64) error {
-	question := bpf.Question{Address: address, Born: m.id.Start, Tgid: m.id.Tgid, Size: uint32(len(into))}
+	question := bpf.Question{
+		Address: address, Born: m.id.Start, Program: m.id.Program, Tgid: m.id.Tgid, Size: uint32(len(into)),
+	}
 	call := testRun{
 		program: uint32(m.opened.Programs[bpf.ReadMemory].FD()), contextIn: uint32(unsafe.Sizeof(question)),
 		contextInAddress: uint64(uintptr(unsafe.Pointer(&question))),

@@ -27,7 +27,7 @@ func printed(t testing.TB, records ...any) []byte {
 func twoTasks(t testing.TB) []byte {
 	return printed(t,
 		bpf.Task{Start: 7, Tgid: 1, Comm: [16]byte{'i', 'n', 'i', 't'}}, uint64(0),
-		bpf.Task{Start: 9, Tgid: 2, Parent: 1, Comm: [16]byte{'a'}},
+		bpf.Task{Start: 9, Program: 4, Tgid: 2, Parent: 1, Comm: [16]byte{'a'}},
 		uint64(64), "cri-1.scope\x00", uint64(63), "kubepods.slice\x00", uint64(0))
 }
 
@@ -43,8 +43,8 @@ func twoSpaces(t testing.TB) []byte {
 func TestTasksWithTheirCgroups(t *testing.T) {
 	found, err := parseTasks(twoTasks(t))
 	want := []Task{
-		{ID: ID{1, 7}, Comm: "init"},
-		{ID: ID{2, 9}, Parent: 1, Comm: "a", Cgroups: []Cgroup{{63, "/kubepods.slice"}, {64, "/kubepods.slice/cri-1.scope"}}},
+		{ID: ID{1, 7, 0}, Comm: "init"},
+		{ID: ID{2, 9, 4}, Parent: 1, Comm: "a", Cgroups: []Cgroup{{63, "/kubepods.slice"}, {64, "/kubepods.slice/cri-1.scope"}}},
 	}
 	if err != nil || !reflect.DeepEqual(found, want) {
 		t.Fatalf("%+v %v", found, err)
@@ -56,11 +56,11 @@ func TestMappingsOfTheSameFileShareItsPath(t *testing.T) {
 	if err != nil || len(found) != 2 {
 		t.Fatal(found, err)
 	}
-	space := found[ID{2, 9}]
+	space := found[ID{2, 9, 0}]
 	if len(space) != 3 || space[1].Path != "/bin/a" || space[2].Path != "" || !space[1].Executable() {
 		t.Errorf("%+v", space)
 	}
-	if found[ID{3, 10}][0].Path != "" {
+	if found[ID{3, 10, 0}][0].Path != "" {
 		t.Error("the path of another process's file")
 	}
 	if !space[0].Readable() || space[2].Readable() {

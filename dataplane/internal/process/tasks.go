@@ -10,10 +10,12 @@ import (
 	"flameplane.dev/dataplane/internal/pins"
 )
 
-// ID names a process for good: numbers are given away again, but not with the same start.
+// ID names a program that runs for good: numbers of processes are given away again, but not with the same start, and a
+// process that becomes another program (exec) has other mappings from then on.
 type ID struct {
-	Tgid  uint32
-	Start uint64
+	Tgid    uint32
+	Start   uint64
+	Program uint64
 }
 
 // Task is a process of the node.
@@ -51,7 +53,7 @@ func parseTasks(data []byte) ([]Task, error) {
 		if data, err = next(data, &record); err != nil {
 			return nil, err
 		}
-		task := Task{ID: ID{record.Tgid, record.Start}, Parent: record.Parent, Comm: Text(record.Comm[:])}
+		task := Task{ID: ID{record.Tgid, record.Start, record.Program}, Parent: record.Parent, Comm: Text(record.Comm[:])}
 		if task.Cgroups, data, err = parseCgroups(data); err != nil {
 			return nil, fmt.Errorf("cgroups of process %d: %w", record.Tgid, err)
 		}
