@@ -26,6 +26,7 @@ typedef long long s64;
 
 enum map_type { HASH = 1, ARRAY = 2, PERCPU_ARRAY = 6, LRU_HASH = 9, LRU_PERCPU_HASH = 10 };
 enum { ANY = 0, NOEXIST = 1 };
+#define MMAPABLE 1024
 enum { USER_STACK = 1 << 8 };
 
 static void *(*map_lookup)(void *map, const void *key) = (void *)1;

@@ -23,6 +23,7 @@ struct answer {
 struct {
 	UINT(type, ARRAY);
 	UINT(max_entries, 1);
+	UINT(map_flags, MMAPABLE); // the agent looks at it where it is
 	TYPE(key, u32);
 	TYPE(value, struct answer);
 } answers SEC(".maps");

@@ -94,7 +94,7 @@ func TestOnANode(t *testing.T) {
 		return strings.Contains(agent.get("/metrics"), `flameplane_agent_pods{node="n1",service="fast",team="shop"} 1`)
 	})
 	agent.holds(t)
-	rates(t, pinned, len(workloads))
+	rates(t, pinned, root, workloads)
 	done := make(chan error, len(workloads))
 	for _, w := range workloads {
 		go w.run(t, programs[w.program], folders[w.service], done)

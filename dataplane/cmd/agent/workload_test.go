@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -155,23 +156,28 @@ func sandbox(t *testing.T, root, uid string, number int) {
 	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
 }
 
-// rates waits until the sampler is told of so many pods.
-func rates(t *testing.T, pinned string, pods int) {
+// rates waits until the sampler is told of these pods. Others may run here as well.
+func rates(t *testing.T, pinned, root string, workloads []*workload) {
 	t.Helper()
 	opened, err := pins.Open(pinned)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer opened.Close()
-	eventually(t, "each pod has its rate", func() bool {
-		var cgroup uint64
-		var hz uint32
-		found := 0
-		for entries := opened.Maps[bpf.Rates].Iterate(); entries.Next(&cgroup, &hz); {
-			found++
+	for _, w := range workloads {
+		var folder syscall.Stat_t
+		if err := syscall.Stat(filepath.Join(root, "kubepods", "pod"+w.uid), &folder); err != nil {
+			t.Fatal(err)
 		}
-		return found == pods
-	})
+		want := w.hz
+		if w.annotations != nil {
+			want = 0
+		}
+		eventually(t, w.service+" has its rate", func() bool {
+			var hz uint32
+			return opened.Maps[bpf.Rates].Lookup(folder.Ino, &hz) == nil && hz == want
+		})
+	}
 }
 
 // judge compares the profile of a workload with what it did.

@@ -23,7 +23,6 @@ type Memory struct {
 	opened *pins.Pins
 	id     ID
 	pages  map[uint64][]byte
-	answer []byte // the whole of the map's one entry
 }
 
 // MemoryOf reads one process.
@@ -94,13 +93,13 @@ func (m *Memory) ask(into []byte, address uint64) error {
 	if errno != 0 {
 		return fmt.Errorf("read %d bytes at %#x of process %d: %w", len(into), address, m.id.Tgid, errno)
 	}
-	if m.answer == nil {
-		m.answer = make([]byte, bpf.AnswerSize)
+	answer, err := m.opened.Maps[bpf.Answers].Memory()
+	if err == nil {
+		_, err = answer.ReadAt(into, 0)
 	}
-	if err := m.opened.Maps[bpf.Answers].Lookup(uint32(0), &m.answer); err != nil {
+	if err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	copy(into, m.answer)
 	return nil
 }
 
