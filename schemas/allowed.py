@@ -28,8 +28,8 @@ SAMPLE_RATE_HZ: Final = (0, 99)  # 99 Hz: the field's default, off the 100 Hz ti
 # Labels of a profile that the backend keeps. Everything else is dropped before it is stored: each new value would be a
 # series of its own, and what applications write into labels may be personal data.
 PROFILE_LABELS: Final = (
-    *("service_name", "team", "namespace", "pod", "container", "language"),
-    *("version", "git_ref", "track", "region", "environment", "resolution"),
+    *("service_name", "team", "namespace", "pod", "container", "node", "language"),
+    *("service_version", "version", "track", "region", "environment", "resolution"),
     *("service_repository", "service_git_ref", "service_root_path"),  # what Grafana's links to source code are made of
 )
 

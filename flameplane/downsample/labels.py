@@ -11,5 +11,5 @@ from schemas.allowed import PROFILE_LABELS
 
 RESOLUTION: Final = ("resolution", "1h")
 SERVICE: Final = "service_name"
-DROPPED: Final = ("pod", "container")
+DROPPED: Final = ("pod", "container", "node")
 KEPT: Final = tuple(sorted(set(PROFILE_LABELS) - {*DROPPED, RESOLUTION[0]}))

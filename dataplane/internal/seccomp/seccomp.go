@@ -27,7 +27,7 @@ var allowed = []string{
 	"rt_sigaction rt_sigprocmask rt_sigreturn rt_sigtimedwait sigaltstack kill tkill tgkill wait4 waitid pause",
 	// files
 	"open openat openat2 read readv pread64 preadv write writev pwrite64 close close_range lseek fcntl dup dup2 dup3 ioctl",
-	"stat fstat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getdents64 getcwd chdir fchdir",
+	"stat fstat lstat newfstatat statx statfs fstatfs access faccessat faccessat2 readlink readlinkat getdents64 getcwd chdir fchdir",
 	"rename renameat renameat2 unlink unlinkat mkdir mkdirat fsync fdatasync ftruncate umask pipe pipe2 flock",
 	// network
 	"socket socketpair bind listen accept accept4 connect shutdown getsockname getpeername getsockopt setsockopt",

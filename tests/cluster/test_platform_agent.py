@@ -1,0 +1,227 @@
+"""The node agent in its DaemonSet: what it may do, whose profiles it brings, and that it comes back by itself."""
+
+import json
+import os
+import re
+import signal
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from door_client import CPU, FUNCTION, QUERIER, Door, stacks
+from platform_client import Platform
+
+from flameplane.local.kubectl import Object
+from schemas.allowed import AGENT_NAMESPACE, AGENT_UID
+
+WHERE = f"--namespace={AGENT_NAMESPACE}"
+SELECTED = "--selector=app.kubernetes.io/name=flameplane-node"
+PERFMON = 1 << 38
+LIVENESS = 3 * 30 + 60  # seconds: of the probe, and for a new container
+ROUND = 90  # for pod lists, readings and pushes
+
+
+def eventually(what: str, true: Callable[[], Any], seconds: float = ROUND) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.5)
+    return found
+
+
+class Agent:
+    """The one agent pod of the one node."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+
+    def pod(self) -> Object:
+        """The pod that is not on its way out."""
+        pods = self.platform.kubectl.get("pods", WHERE, SELECTED, doing="find the agent")
+        (found,) = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        return found
+
+    def container(self, name: str = "agent") -> Object:
+        statuses = self.pod()["status"].get("containerStatuses", [])
+        return next((one for one in statuses if one["name"] == name), {})
+
+    def processes(self, name: str = "agent") -> list[int]:
+        """Ids on the node, which are the machine's: the node has no process namespace of its own."""
+        container = self.container(name).get("containerID", "").rpartition("/")[2]
+        return sorted(
+            int(folder.name) for folder in Path("/proc").glob("[0-9]*") if container and _is_in(folder, container)
+        )
+
+    def metric(self, name: str) -> float:
+        """A sample of /metrics by name and labels as they are written there; 0 when nobody answers yet."""
+        try:
+            url = f"http://{self.pod()['status']['podIP']}:4041/metrics"
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                page = answer.read().decode()
+        except (OSError, KeyError):
+            return 0
+        found = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
+        return float(found[1]) if found else 0
+
+    def kept(self) -> float:
+        return self.metric('flameplane_agent_ticks_total{outcome="kept"}')
+
+    def samples_on(self) -> None:
+        """It is ready, and its counts grow."""
+        eventually("the container is ready", lambda: self.container().get("ready"), LIVENESS)
+        before = eventually("it counts", self.kept)
+        eventually("it counts on", lambda: self.kept() > before)
+
+
+def _is_in(folder: Path, container: str) -> bool:
+    try:
+        return container in (folder / "cgroup").read_text()
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def agent(platform: Platform) -> Agent:
+    agent = Agent(platform)
+    agent.samples_on()
+    return agent
+
+
+def status_of(process: Path) -> dict[str, str]:
+    lines = (process / "status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def test_cap_perfmon_and_nothing_else(agent: Agent) -> None:
+    """Of every thread: in Go each may be the one that makes a call."""
+    (pid,) = agent.processes()
+    threads = list(Path(f"/proc/{pid}/task").iterdir())
+    assert len(threads) > 1
+    for thread in threads:
+        found = status_of(thread)
+        sets = {name: int(found[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+        assert sets == {"CapInh": 0, "CapPrm": PERFMON, "CapEff": PERFMON, "CapBnd": PERFMON, "CapAmb": 0}
+        assert found["Uid"].split() == found["Gid"].split() == [str(AGENT_UID)] * 4
+        assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
+    assert Path(f"/proc/{pid}/ns/pid").readlink() != Path("/proc/self/ns/pid").readlink()
+    assert Path(f"/proc/{pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+
+
+def test_the_loader_is_gone(agent: Agent) -> None:
+    (loader,) = agent.pod()["status"]["initContainerStatuses"]
+    assert loader["state"]["terminated"]["exitCode"] == 0
+    container = loader["containerID"].rpartition("/")[2]
+    assert [folder for folder in Path("/proc").glob("[0-9]*") if _is_in(folder, container)] == []
+
+
+def _services(platform: Platform) -> dict[str, str]:
+    """Demo service that runs -> its team, of those whose CPU the agent brings."""
+    maps = platform.kubectl.get("configmaps", WHERE, doing="find what is declared")
+    (text,) = [one["data"]["services.json"] for one in maps if "services.json" in one.get("data", {})]
+    pods = platform.kubectl.get(
+        "pods", "--all-namespaces", "--field-selector=status.phase=Running", doing="find what runs"
+    )
+    running = {(p["metadata"]["namespace"], p["metadata"]["labels"].get("app.kubernetes.io/name")) for p in pods}
+    declared = [one for one in json.loads(text)["services"] if one["cpuSource"] == "ebpf"]
+    return {one["service"]: one["team"] for one in declared if (one["namespace"], one["service"]) in running}
+
+
+def test_each_service_is_in_its_teams_tenant_and_in_no_other(platform: Platform, agent: Agent) -> None:
+    door, services = Door(platform), _services(platform)
+    now = int(time.time() * 1000)
+    window = {"start": now - 3_600_000, "end": now + 60_000}
+    with door.drift() as token:
+
+        def seen(team: str) -> set[str]:
+            path = f"/tenant/{team}/{QUERIER}/LabelValues"
+            status, said = door.post(path, {"name": "service_name", **window}, token)
+            assert status == 200, said
+            return set(said.get("names", []))
+
+        assert services
+        eventually("all are there", lambda: all(name in seen(team) for name, team in services.items()))
+        for team in set(services.values()):
+            assert seen(team) <= {name for name, owner in services.items() if owner == team}
+
+
+def test_the_profile_of_a_go_service_names_its_functions(platform: Platform, agent: Agent) -> None:
+    door = Door(platform)
+    with door.drift() as token:
+
+        def names() -> set[str]:
+            now = int(time.time() * 1000)
+            path, query = stacks("payments", {"start": now - 3_600_000, "end": now + 60_000})
+            selector = f'{{service_name="checkout",pod=~"checkout-.+",node="{agent.pod()["spec"]["nodeName"]}"}}'
+            status, said = door.post(path, {**query, "labelSelector": selector, "profileTypeID": CPU}, token)
+            assert status == 200, said
+            return set(said.get("flamegraph", {}).get("names", []))
+
+        eventually("the function that checkout spends its time in", lambda: FUNCTION in names(), 2 * ROUND)
+
+
+def killed(agent: Agent) -> None:
+    (pid,) = agent.processes()
+    os.kill(pid, signal.SIGKILL)
+
+
+def hung(agent: Agent) -> None:
+    """The liveness probe finds it."""
+    (pid,) = agent.processes()
+    os.kill(pid, signal.SIGSTOP)
+
+
+def out_of_memory(agent: Agent) -> None:
+    """Its container may have no more than it has: the next page is one too many."""
+    (pid,) = agent.processes()
+    for limit, usage in _memory_files(pid):
+        limit.write_text(usage.read_text() if usage else "1048576")
+
+
+def _memory_files(pid: int) -> list[tuple[Path, Path | None]]:
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "memory":
+            group = Path(f"/sys/fs/cgroup/memory{path}")
+            return [(group / "memory.limit_in_bytes", group / "memory.usage_in_bytes")]
+        if not controllers and Path("/sys/fs/cgroup/cgroup.controllers").exists():
+            return [(Path(f"/sys/fs/cgroup{path}") / "memory.max", None)]
+    raise AssertionError(f"process {pid} is in no memory group")
+
+
+@pytest.mark.parametrize("ended", [killed, out_of_memory, hung])
+def test_it_comes_back_by_itself(agent: Agent, ended: Callable[[Agent], None]) -> None:
+    """On the pins that are there: the loader does not run again in the same pod."""
+    pod, before = agent.pod()["metadata"]["uid"], agent.container()
+    ended(agent)
+    eventually("another container", lambda: agent.container().get("restartCount", 0) > before["restartCount"], LIVENESS)
+    agent.samples_on()
+    assert agent.pod()["metadata"]["uid"] == pod
+    if ended is out_of_memory:
+        assert agent.container()["lastState"]["terminated"]["reason"] == "OOMKilled"
+
+
+def test_an_upgrade_replaces_programs_and_agent(platform: Platform, agent: Agent) -> None:
+    before, pinned = agent.pod()["metadata"]["uid"], pins(agent)
+    restarted = platform.call("rollout", "restart", "daemonset/flameplane-node", WHERE)
+    assert restarted.ok, restarted.err
+    eventually("another pod", lambda: _uid(agent) not in ("", before), LIVENESS)
+    agent.samples_on()
+    after = pins(agent)
+    assert set(after) == set(pinned)
+    assert not set(after.values()) & set(pinned.values())
+
+
+def pins(agent: Agent) -> dict[str, int]:
+    """What the loader left on the node, and which one it is."""
+    (pid,) = agent.processes()
+    return {file.name: file.stat().st_ino for file in Path(f"/proc/{pid}/root/bpf").iterdir()}
+
+
+def _uid(agent: Agent) -> str:
+    try:
+        return str(agent.pod()["metadata"]["uid"])
+    except ValueError:
+        return ""  # none, while one goes and the next comes
