@@ -33,10 +33,13 @@ class Door:
 
     def token(self, namespace: str, app_name: str) -> str:
         """A token of the account of a program's pod, bound to the pod, as the kubelet mounts it."""
-        pod = waiting_pod(self.platform, namespace, app_name)
+        return self.token_of(waiting_pod(self.platform, namespace, f"app.kubernetes.io/name={app_name}"))
+
+    def token_of(self, pod: Object) -> str:
+        """A token of a pod's account, bound to the pod."""
         metadata = pod["metadata"]
         result = self.platform.call(
-            *("create", "token", pod["spec"]["serviceAccountName"], f"--namespace={namespace}"),
+            *("create", "token", pod["spec"]["serviceAccountName"], f"--namespace={metadata['namespace']}"),
             *(f"--audience={AUDIENCE}", "--bound-object-kind=Pod"),
             *(f"--bound-object-name={metadata['name']}", f"--bound-object-uid={metadata['uid']}"),
         )
@@ -53,8 +56,10 @@ class Door:
         name, where = f"drift-{uuid.uuid4().hex[:8]}", f"--namespace={SYSTEM_NAMESPACE}"
         made = self.platform.call("create", "job", name, "--from=cronjob/flameplane-drift", where)
         assert made.ok, made.err
-        yield self.token(SYSTEM_NAMESPACE, "flameplane-drift")
-        self.platform.call("delete", "job", name, where, "--wait=false")
+        try:
+            yield self.token_of(waiting_pod(self.platform, SYSTEM_NAMESPACE, f"job-name={name}"))
+        finally:
+            self.platform.call("delete", "job", name, where, "--wait=false")
 
     def post(self, path: str, body: Any, token: str = "") -> tuple[int, Any]:
         """Status and answer of one call in Connect's JSON."""
@@ -96,12 +101,12 @@ def stacks(tenant: str, window: dict[str, int]) -> tuple[str, dict[str, Any]]:
     return f"/tenant/{tenant}/{QUERIER}/SelectMergeStacktraces", query
 
 
-def waiting_pod(platform: Platform, namespace: str, app_name: str) -> Object:
-    """A pod of a program, whether or not its image can be run here."""
+def waiting_pod(platform: Platform, namespace: str, selector: str) -> Object:
+    """A pod of those selected, whether or not its image can be run here."""
     for _ in range(30):
         if found := platform.kubectl.get(
-            "pods", f"--namespace={namespace}", f"--selector=app.kubernetes.io/name={app_name}", doing="find a pod"
+            "pods", f"--namespace={namespace}", f"--selector={selector}", doing="find a pod"
         ):
             return found[0]
         time.sleep(1)
-    pytest.fail(f"no pod of {app_name}")
+    pytest.fail(f"no pod of {selector}")

@@ -90,7 +90,7 @@ def test_the_probe_says_that_this_cluster_enforces_nothing(platform: Platform) -
             break
         time.sleep(1)
     assert "NetworkPolicies are NOT enforced: the cluster's network plugin ignores them" in said
-    pod = waiting_pod(platform, SYSTEM_NAMESPACE, "network-probe")
+    pod = waiting_pod(platform, SYSTEM_NAMESPACE, "app.kubernetes.io/name=network-probe")
     with urllib.request.urlopen(f"http://{pod['status']['podIP']}:4041/metrics", timeout=10) as answer:
         metrics = answer.read().decode()
     found = dict(re.findall(r'^flameplane_network_policies_enforced\{direction="(\w+)"\} (\d)$', metrics, re.MULTILINE))
