@@ -247,5 +247,5 @@ func known(message protoreflect.Message) error {
 }
 
 func invalid(format string, values ...any) error {
-	return &refusal{code: invalidArgument, rule: "malformed", reason: fmt.Sprintf(format, values...)}
+	return refuse(invalidArgument, "malformed", fmt.Sprintf(format, values...))
 }

@@ -159,3 +159,35 @@ func TestPackedFixedNumbersAreWeighed(t *testing.T) {
 		t.Errorf("%d bytes weigh %d: %v", len(inside), weighed, err)
 	}
 }
+
+// A refusal quotes what the client wrote, which may be megabytes, six times as long in JSON, and it has no room in the
+// budget: a pod that reads none of them would end the gateway.
+func TestARefusalIsAFewWords(t *testing.T) {
+	w, long := roomy(t, 16, nil), strings.Repeat("<", 200<<10)
+	for name, c := range map[string]struct{ token, path, kind, text string }{
+		"a number":          {w.person(reader), stacks, "application/json", `{"start":"` + long + `"}`},
+		"a field":           {w.person(reader), stacks, "application/json", `{"` + long + `":1}`},
+		"a format":          {w.person(reader), stacks, "application/json", `{"format":"` + long + `"}`},
+		"a format, in gRPC": {w.person(reader), stacks, "application/grpc+json", string(enveloping(0, len(long)+13, []byte(`{"format":"`+long+`"}`)))},
+		"a selector":        {w.person(reader), stacks, "application/json", `{"label_selector":"{a=` + strings.ReplaceAll(long, "<", "b") + `}"}`},
+		"two teams":         {w.program(agent), push, "application/json", `{"series":[` + seriesOf("a") + `,` + seriesOf(long) + `]}`},
+		"a label":           {w.program(agent), push, "application/json", `{"series":[{"labels":[{"name":"` + long + `"},{"name":"` + long + `"}]}]}`},
+		"of OTLP":           {w.program(agent), otlpPath, "application/json", `{"` + long + `":1}`},
+	} {
+		request := asked(c.token, c.path, strings.NewReader(c.text), false)
+		request.ProtoMajor = 2
+		request.Header.Set("Content-Type", c.kind)
+		answer := httptest.NewRecorder()
+		w.door.ServeHTTP(answer, request)
+		size := answer.Body.Len()
+		for key, values := range answer.Result().Header {
+			size += len(key) + len(strings.Join(values, ""))
+		}
+		for key, values := range answer.Result().Trailer {
+			size += len(key) + len(strings.Join(values, ""))
+		}
+		if record := w.last(); record.Allowed || size > 8<<10 {
+			t.Errorf("%s: %d bytes; %.300s", name, size, record.Reason)
+		}
+	}
+}

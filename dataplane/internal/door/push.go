@@ -18,7 +18,7 @@ func pushed(m *pushv1.PushRequest) (*Call, error) {
 		labels := map[string]string{}
 		for _, pair := range series.Labels {
 			if _, twice := labels[pair.GetName()]; twice {
-				return nil, invalid("series %d has the label %s twice", i, pair.GetName())
+				return nil, invalid("series %d has the label %s twice", i, cut(pair.GetName(), 40))
 			}
 			labels[pair.GetName()] = pair.GetValue()
 		}
@@ -37,7 +37,7 @@ func (c *Call) written(labels map[string]string) error {
 	case team == "":
 		return invalid("a series has no label %s: nobody knows whose it is", teamLabel)
 	case c.Team != "" && c.Team != team:
-		return invalid("the series are of teams %s and %s; send one request for each", c.Team, team)
+		return invalid("the series are of teams %s and %s; send one request for each", cut(c.Team, 40), cut(team, 40))
 	case service == "":
 		return invalid("a series has no label %s", serviceLabel)
 	}

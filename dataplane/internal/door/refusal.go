@@ -3,6 +3,7 @@ package door
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"connectrpc.com/connect"
 )
@@ -14,6 +15,8 @@ const (
 	tooMuch         = connect.CodeResourceExhausted
 	unavailable     = connect.CodeUnavailable
 )
+
+const longestReason = 512 // bytes
 
 // refusal is an answer of the gateway itself. The rule goes on record and is what metrics count; the reason goes to the
 // caller too, and holds nothing that the caller did not send or may not know.
@@ -46,7 +49,11 @@ func (r *refusal) http() int {
 }
 
 func refuse(code connect.Code, rule, reason string) error {
-	return &refusal{code: code, rule: rule, reason: reason}
+	return &refusal{code: code, rule: rule, reason: brief(reason)}
 }
+
+// brief is a few words, whatever the client wrote that they quote: a refusal has no room of its own in the budget, and a
+// sign of it can take six bytes of JSON.
+func brief(text string) string { return strings.ToValidUTF8(cut(text, longestReason), "") }
 
 func quoted(text string) string { return strconv.Quote(text) }

@@ -172,5 +172,8 @@ func (c strictJSON) Marshal(message any) ([]byte, error) {
 }
 
 func (c strictJSON) Unmarshal(text []byte, message any) error {
-	return protojson.Unmarshal(text, message.(proto.Message))
+	if err := protojson.Unmarshal(text, message.(proto.Message)); err != nil {
+		return errors.New(brief(err.Error())) // it quotes the value, which may be all of the body
+	}
+	return nil
 }
