@@ -191,3 +191,23 @@ func TestARefusalIsAFewWords(t *testing.T) {
 		}
 	}
 }
+
+// The more ranges the classes of Unicode make together, the more each step takes. Of all choices that a search tried, this is
+// the heaviest for its length.
+func TestAPatternBecomesNoMoreThanItWeighed(t *testing.T) {
+	text := "{a=~`[\\p{C}\\p{Pi}\\p{Sm}\\p{Mc}\\p{Lu}\\p{Pe}\\p{Nl}\\p{Po}\\p{Lm}]{990}`}"
+	one := &visit{holding: &holding{of: newBudget(usualBudget)}}
+	if err := one.patterns(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	live := lives(func() any {
+		selector, err := parseSelector(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return selector
+	})
+	if live < 1<<20 || live > one.compiling {
+		t.Errorf("%d bytes became %d, weighed as %d", len(text), live, one.compiling)
+	}
+}

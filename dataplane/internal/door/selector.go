@@ -21,7 +21,7 @@ var selectors = parser.NewParser(parser.Options{})
 const (
 	mostPattern   = 4 << 10  // bytes of the selectors of one call that hold a pattern
 	patternWeight = 16 << 10 // what a byte of a pattern may become: `a{1000}` some 5,000, `\pL` 4,400
-	patternCost   = 8 << 20  // and what one may come to, however short: `\pL{990}` is a table for each of 990 steps
+	patternCost   = 20 << 20 // and what one may come to, however short: 990 steps of a class are a table of its ranges each
 )
 
 // patterns refuses selectors whose patterns would take much to compile, which parsing them does: 200 bytes on the wire
