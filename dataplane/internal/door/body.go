@@ -52,7 +52,10 @@ func (d *Door) weighed(r *http.Request, of *shape, most int) error {
 	if err != nil {
 		return err
 	}
-	if err := one.holding.take(r.Context(), decoded, true); err != nil {
+	if err := one.asks(r.Context(), int64(len(message))*bodyWeight+decoded); err != nil {
+		return err
+	}
+	if err := one.holding.take(r.Context(), decoded, one.pushes()); err != nil {
 		return err
 	}
 	r.ContentLength = int64(len(head) + len(message))
@@ -114,7 +117,7 @@ func (v *visit) read(ctx context.Context, body io.ReadCloser, encoding string, m
 // unpack makes a message of a body that is whole.
 func (v *visit) unpack(ctx context.Context, raw []byte, encoding string, most int) ([]byte, error) {
 	if encoding != "gzip" || len(raw) == 0 {
-		return raw, v.holding.take(ctx, int64(len(raw))*(bodyWeight-rawWeight), true)
+		return raw, v.holding.take(ctx, int64(len(raw))*(bodyWeight-rawWeight), v.pushes())
 	}
 	unzipped := readers.Get().(*gzip.Reader)
 	defer func() {
@@ -124,7 +127,7 @@ func (v *visit) unpack(ctx context.Context, raw []byte, encoding string, most in
 	if err := unzipped.Reset(bytes.NewReader(raw)); err != nil {
 		return nil, unreadable(err)
 	}
-	return upTo(&weighed{io.NopCloser(unzipped), ctx, v.holding, bodyWeight}, most)
+	return upTo(&weighed{io.NopCloser(unzipped), ctx, v.holding, bodyWeight, v.pushes()}, most)
 }
 
 // receive takes a body as it comes.

@@ -17,8 +17,9 @@ import (
 //
 // Requests take more as bytes come in, since nobody says before how many there will be. So that they do not all wait for
 // each other with their parts in hand, most of the budget is a reserve: one request at a time ends with its help. Nobody
-// has that turn while its client sends, or reads, as slowly as it likes; and whoever has it waits for nothing that others
-// hold until they have it, which is why answers have room of their own while they are read.
+// has that turn while its client sends, or reads, as slowly as it likes, nor while the backend looks for what a question
+// is for; and whoever has it waits for nothing that others hold until they have it, which is why answers have room of
+// their own while they are read.
 type budget struct {
 	whole    int64 // of all three parts
 	shared   int64 // of it, by all
@@ -241,11 +242,12 @@ type weighed struct {
 	ctx    context.Context
 	from   *holding
 	weight int64
+	turn   bool
 }
 
 func (w *weighed) Read(into []byte) (int, error) {
 	n, err := w.ReadCloser.Read(into)
-	if refused := w.from.take(w.ctx, int64(n)*w.weight, true); refused != nil {
+	if refused := w.from.take(w.ctx, int64(n)*w.weight, w.turn); refused != nil {
 		return 0, refused
 	}
 	return n, err
@@ -263,7 +265,7 @@ func (r *received) Read(into []byte) (int, error) {
 	n, err := r.Reader.Read(into)
 	bytes, of := int64(n)*rawWeight, r.visit.holding.of
 	if !r.visit.holding.patiently(r.ctx, func() bool { return of.waits(r.who(), r, bytes) }) {
-		return 0, refuse(tooMuch, "memory", "too many requests of yours are under way; end them first")
+		return 0, crowded()
 	}
 	r.noted += bytes
 	if refused := r.visit.holding.take(r.ctx, bytes, false); refused != nil {
@@ -278,13 +280,36 @@ func (r *received) end() { r.visit.holding.of.came(r.who(), r, r.noted) }
 // who counts apart from what it leaves unread: what it asks for is to be read all the same, and goes on record as it is.
 func (r *received) who() string { return "sending " + r.visit.caller() }
 
+// asks notes what a question holds while the backend looks for an answer, which can take minutes: whoever asks much would
+// hold up all others. It has no help of the reserve for the same reason. A push is stored at once.
+func (v *visit) asks(ctx context.Context, bytes int64) error {
+	of := v.holding.of
+	if v.pushes() {
+		return nil
+	}
+	if !v.holding.patiently(ctx, func() bool { return of.waits("asking "+v.caller(), v, bytes) }) {
+		return crowded()
+	}
+	v.asking += bytes
+	return nil
+}
+
+// answered ends it.
+func (v *visit) answered() { v.holding.of.came("asking "+v.caller(), v, v.asking) }
+
+func (v *visit) pushes() bool { return v.record.Operation == operationPush }
+
+func crowded() error {
+	return refuse(tooMuch, "memory", "too many requests of yours are under way; end them first")
+}
+
 // answers weighs what the backend answers, as it comes: nobody says before how much it will be.
 type answers struct{ next http.RoundTripper }
 
 func (a answers) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := a.next.RoundTrip(request)
 	if one, ok := request.Context().Value(visitKey{}).(*visit); ok && err == nil {
-		response.Body = &weighed{response.Body, request.Context(), one.holding, one.weight}
+		response.Body = &weighed{response.Body, request.Context(), one.holding, one.weight, true}
 	}
 	return response, err
 }

@@ -81,6 +81,7 @@ type visit struct {
 	holding   *holding // of the budget
 	weight    int64    // of a byte of the answer
 	compiling int64    // what patterns were weighed with, until the decision
+	asking    int64    // what a question is noted with, until it is answered
 }
 
 type visitKey struct{}

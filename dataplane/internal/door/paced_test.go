@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -209,5 +210,70 @@ func TestAPatternBecomesNoMoreThanItWeighed(t *testing.T) {
 	})
 	if live < 1<<20 || live > one.compiling {
 		t.Errorf("%d bytes became %d, weighed as %d", len(text), live, one.compiling)
+	}
+}
+
+// A query takes the backend up to two minutes, and what its question was decoded into is held all the while.
+func TestQuestionsAtASlowBackendHoldUpNobodyElse(t *testing.T) {
+	const heavy = 80_000 // locations, of three bytes each: 24 MB once they are decoded
+	graph, asking, end := wide(t, 6<<20), make(chan struct{}), make(chan struct{})
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if body, _ := io.ReadAll(r.Body); len(body) > heavy {
+			asking <- struct{}{}
+			<-end
+		}
+		w.Header().Set("Content-Type", "application/proto")
+		_, _ = w.Write(graph)
+	}))
+	defer backend.Close()
+	w := before(t, backend.URL)
+	of := w.door.(*Door).budget
+	of.patience = 0
+	question := strings.TrimSuffix(stacktracesOf(""), "}") + `,"stack_trace_selector":{"call_site":[{}` + strings.Repeat(",{}", heavy) + `]}}`
+	var all sync.WaitGroup
+	for range 10 {
+		refused := make(chan struct{})
+		all.Go(func() {
+			w.door.ServeHTTP(httptest.NewRecorder(), asked(w.person(reader), stacks, strings.NewReader(question), false))
+			close(refused)
+		})
+		select {
+		case <-asking:
+		case <-refused:
+		}
+	}
+	if record := w.last(); record.Rule != "memory" || !strings.Contains(record.Reason, "end them first") {
+		t.Errorf("%+v", record)
+	}
+	bob := w.issuer.token(t, map[string]any{"aud": "flameplane", "sub": "bob", "groups": []string{reader}})
+	request := asked(bob, stacks, bytes.NewReader(inProtobuf(t)), false)
+	request.Header.Set("Content-Type", "application/proto")
+	answer := &nothing{}
+	if w.door.ServeHTTP(answer, request); answer.status != http.StatusOK {
+		t.Errorf("%d %+v", answer.status, w.last())
+	}
+	close(end)
+	all.Wait()
+	allLeft(t, of)
+	if !of.common.TryAcquire(of.shared) || !of.turn.TryAcquire(1) {
+		t.Error("somebody kept a part")
+	}
+}
+
+// Nor has a question the turn: it would have it until the backend answers.
+func TestAQuestionHasNoHelpOfTheReserve(t *testing.T) {
+	w := newWorld(t)
+	of := w.door.(*Door).budget
+	of.patience = 0
+	of.common.TryAcquire(of.shared - 600<<10) // there is room for it as it comes, and for what is made of it there is none
+	for _, packed := range []bool{false, true} {
+		text := strings.Repeat(" ", 200<<10) + stacktracesOf("")
+		if packed {
+			text = zipped(text)
+		}
+		w.door.ServeHTTP(httptest.NewRecorder(), asked(w.person(reader), stacks, strings.NewReader(text), packed))
+		if record := w.last(); record.Rule != "memory" {
+			t.Errorf("packed %t: %+v", packed, record)
+		}
 	}
 }

@@ -86,6 +86,7 @@ func unary[Request, Response any](d *Door, procedure, operation string, send met
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}))
 	asked := shapeOf(any(new(Request)).(proto.Message).ProtoReflect().Descriptor())
 	weighing := func(w http.ResponseWriter, r *http.Request) {
+		defer visiting(r.Context()).answered()
 		if err := d.weighed(r, asked, most); err != nil {
 			d.refused(w, r, err)
 			return
