@@ -134,6 +134,9 @@ func (v *visit) unpack(ctx context.Context, raw []byte, encoding string, most in
 func (v *visit) receive(ctx context.Context, body io.ReadCloser, most int) ([]byte, error) {
 	coming := &received{Reader: body, visit: v, ctx: ctx}
 	defer coming.end()
+	if err := coming.expects(min(v.length, int64(most)+1)); err != nil {
+		return nil, err
+	}
 	return upTo(coming, most)
 }
 

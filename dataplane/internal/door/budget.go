@@ -15,7 +15,7 @@ import (
 // budget is the memory that all requests of this process hold together. The limits of each tenant do not add up to one
 // of the pod: forty teams that each ask for little would end it, and every answer under way with it.
 //
-// Requests take more as bytes come in, since nobody says before how many there will be. So that they do not all wait for
+// Requests take more as bytes come in, since few say before how many there will be. So that they do not all wait for
 // each other with their parts in hand, most of the budget is a reserve: one request at a time ends with its help. Nobody
 // has that turn while its client sends, or reads, as slowly as it likes, nor while the backend looks for what a question
 // is for; and whoever has it waits for nothing that others hold until they have it, which is why answers have room of
@@ -259,19 +259,34 @@ type received struct {
 	visit *visit
 	ctx   context.Context
 	noted int64
+	ahead int64 // of it, for what is yet to come
 }
 
 func (r *received) Read(into []byte) (int, error) {
 	n, err := r.Reader.Read(into)
-	bytes, of := int64(n)*rawWeight, r.visit.holding.of
-	if !r.visit.holding.patiently(r.ctx, func() bool { return of.waits(r.who(), r, bytes) }) {
-		return 0, crowded()
-	}
-	r.noted += bytes
-	if refused := r.visit.holding.take(r.ctx, bytes, false); refused != nil {
+	bytes := int64(n) * rawWeight
+	known := min(bytes, r.ahead)
+	r.ahead -= known
+	if refused := r.room(bytes - known); refused != nil {
 		return 0, refused
 	}
 	return n, err
+}
+
+// expects makes room for all that a body says it has, before any of it is read: three large ones with their parts in hand
+// would wait for each other, and none would end.
+func (r *received) expects(length int64) error {
+	r.ahead = max(length, 0) * rawWeight
+	return r.room(r.ahead)
+}
+
+func (r *received) room(bytes int64) error {
+	of := r.visit.holding.of
+	if !r.visit.holding.patiently(r.ctx, func() bool { return of.waits(r.who(), r, bytes) }) {
+		return crowded()
+	}
+	r.noted += bytes
+	return r.visit.holding.take(r.ctx, bytes, false)
 }
 
 // end is once all of it is there, or nobody waits for it any more.

@@ -78,6 +78,7 @@ type visit struct {
 	plain  bool   // whether the route is of plain HTTP
 	done   func() // frees what the limits hold
 
+	length    int64    // that the body says it has, below zero where it says nothing
 	holding   *holding // of the budget
 	weight    int64    // of a byte of the answer
 	compiling int64    // what patterns were weighed with, until the decision
@@ -103,7 +104,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Time: start, Request: rand.Text(), Method: cut(r.Method, 20), Path: cut(r.URL.EscapedPath(), longestPath),
 		Address: address(r), Forwarded: cut(r.Header.Get("X-Forwarded-For"), longestAgent),
 		Agent: cut(r.UserAgent(), longestAgent),
-	}, done: func() {}, holding: &holding{of: d.budget}, weight: answerWeight}
+	}, done: func() {}, length: r.ContentLength, holding: &holding{of: d.budget}, weight: answerWeight}
 	// Until the answer is read: somebody who reads slowly has the gateway hold it all the while.
 	defer func() { one.done(); one.holding.keep(r.Context(), 0) }()
 	body := &counted{ReadCloser: http.MaxBytesReader(w, r.Body, int64(one.state.Gateway.Limits.BodyMegabytes)<<20)}

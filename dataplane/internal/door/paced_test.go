@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	otlp "go.opentelemetry.io/proto/otlp/profiles/v1development"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -276,4 +277,27 @@ func TestAQuestionHasNoHelpOfTheReserve(t *testing.T) {
 			t.Errorf("packed %t: %+v", packed, record)
 		}
 	}
+}
+
+// Large profiles of many nodes at once are taken one after the other: they do not wait for each other with half in hand.
+func TestLargePushesOfManyPodsAreTaken(t *testing.T) {
+	w := roomy(t, 16, nil)
+	w.door.(*Door).budget.patience = time.Minute // as long as it takes with the race detector
+	text := string(make([]byte, 15<<20))
+	var all sync.WaitGroup
+	for i := range 12 {
+		token := newIssuer(t).token(t, map[string]any{"aud": []string{"flameplane-gateway"}, "sub": agent})
+		w.reviews.know(token, agent, fmt.Sprint("pod-", i))
+		all.Go(func() {
+			request := httptest.NewRequest(http.MethodPost, "/ingest?format=pprof&name=checkout%7Bteam%3Dpayments%7D", strings.NewReader(text))
+			request.Header.Set("Authorization", "Bearer "+token)
+			answer := httptest.NewRecorder()
+			w.door.ServeHTTP(answer, request)
+			if answer.Code != http.StatusOK {
+				t.Errorf("%d %.100s", answer.Code, answer.Body)
+			}
+		})
+	}
+	all.Wait()
+	allLeft(t, w.door.(*Door).budget)
 }
