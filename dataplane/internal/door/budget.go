@@ -318,12 +318,13 @@ func crowded() error {
 	return refuse(tooMuch, "memory", "too many requests of yours are under way; end them first")
 }
 
-// answers weighs what the backend answers, as it comes: nobody says before how much it will be.
+// answers weighs what the backend answers, as it comes: nobody says before how much it will be. Its few words about a push
+// take no room: whoever was refused then would send what is stored again.
 type answers struct{ next http.RoundTripper }
 
 func (a answers) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := a.next.RoundTrip(request)
-	if one, ok := request.Context().Value(visitKey{}).(*visit); ok && err == nil {
+	if one, ok := request.Context().Value(visitKey{}).(*visit); ok && err == nil && !one.pushes() {
 		response.Body = &weighed{response.Body, request.Context(), one.holding, one.weight, true}
 	}
 	return response, err

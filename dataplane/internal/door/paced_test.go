@@ -2,6 +2,7 @@ package door
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+	profiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
 	otlp "go.opentelemetry.io/proto/otlp/profiles/v1development"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -300,4 +303,34 @@ func TestLargePushesOfManyPodsAreTaken(t *testing.T) {
 	}
 	all.Wait()
 	allLeft(t, w.door.(*Door).budget)
+}
+
+// Nor is it refused because there is no room for the backend's few words about it.
+func TestAStoredPushNeedsNoMoreMemory(t *testing.T) {
+	var of *budget
+	full := func() {
+		for of.common.TryAcquire(1) {
+		}
+		of.turn.TryAcquire(1)
+	}
+	exported := func(context.Context, *connect.Request[profiles.ExportProfilesServiceRequest]) (*connect.Response[profiles.ExportProfilesServiceResponse], error) {
+		full()
+		return connect.NewResponse(&profiles.ExportProfilesServiceResponse{}), nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle(otlpProcedure, connect.NewUnaryHandler(otlpProcedure, exported))
+	mux.HandleFunc(otlpPath, func(w http.ResponseWriter, _ *http.Request) {
+		full()
+		_, _ = w.Write([]byte("{}"))
+	})
+	w := before(t, served(t, mux))
+	const text = `{"resourceProfiles":[{"resource":{"attributes":[{"key":"team","value":{"stringValue":"payments"}},{"key":"service.name","value":{"stringValue":"checkout"}}]}}]}`
+	for _, path := range []string{otlpProcedure, otlpPath} {
+		of = newBudget(1 << 20)
+		of.patience = 0
+		w.door.(*Door).budget = of
+		if status, body := w.post(w.program(agent), path, text); status != http.StatusOK || !w.last().Allowed {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
 }
