@@ -36,12 +36,31 @@ func TestManyShortPatternsAreRefused(t *testing.T) {
 	}
 }
 
+// What dashboards ask by costs little, and is weighed with little.
+func TestOrdinaryPatternsAreCheap(t *testing.T) {
+	w := newWorld(t)
+	one := &visit{holding: &holding{of: w.door.(*Door).budget}}
+	text := `{service_name=~"checkout|cart|search",pod=~"checkout-.+",namespace!~"kube-.*",version=~"[0-9]+[.][0-9]+(-rc)?"}`
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := one.patterns(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parseSelector(text); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if made := after.TotalAlloc - before.TotalAlloc; one.compiling > 4<<20 || made > uint64(one.compiling) {
+		t.Errorf("made %d kB, weighed %d kB", made>>10, one.compiling>>10)
+	}
+}
+
 // What patterns were weighed with is given back before the backend is asked, which takes its time.
 func TestPatternsAreHeldUntilTheDecision(t *testing.T) {
 	w := newWorld(t)
 	of := w.door.(*Door).budget
 	one := &visit{holding: &holding{of: of}}
-	if err := one.patterns(t.Context(), `{a=~"b.+"}`, `{c="~"}`); err != nil || one.compiling < 2*patternCost {
+	if err := one.patterns(t.Context(), `{a=~"b{2}"}`, `{c="\x7e"}`, `{d=~"e\x7b2}"}`); err != nil || one.compiling < 2*repeatCost {
 		t.Fatal(err, one.compiling)
 	}
 	one.who.Repository, one.state = "nobody's", w.door.(*Door).Settings.State()

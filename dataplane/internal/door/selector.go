@@ -21,16 +21,22 @@ var selectors = parser.NewParser(parser.Options{})
 const (
 	mostPattern   = 4 << 10  // bytes of the selectors of one call that hold a pattern
 	patternWeight = 16 << 10 // what a byte of a pattern may become: `a{1000}` some 5,000, `\pL` 4,400
-	patternCost   = 20 << 20 // and what one may come to, however short: 990 steps of a class are a table of its ranges each
+	repeatCost    = 20 << 20 // and what one that repeats may come to, however short: 990 times a class of many ranges
 )
 
 // patterns refuses selectors whose patterns would take much to compile, which parsing them does: 200 bytes on the wire
 // can be a gigabyte of it.
 func (v *visit) patterns(ctx context.Context, texts ...string) error {
-	bytes, patterns := 0, 0
+	bytes, repeats := 0, 0
 	for _, text := range texts {
-		if count := strings.Count(text, "~"); count > 0 {
-			bytes, patterns = bytes+len(text), patterns+count
+		count := strings.Count(text, "~")
+		if count == 0 {
+			continue
+		}
+		bytes += len(text)
+		// `{990}` repeats, and with a backslash the brace can be written in other ways.
+		if strings.Count(text, "{") > 1 || strings.Contains(text, `\`) {
+			repeats += count
 		}
 	}
 	switch {
@@ -39,7 +45,7 @@ func (v *visit) patterns(ctx context.Context, texts ...string) error {
 	case bytes > mostPattern:
 		return invalid("selectors with patterns (=~, !~) are %d bytes long together; at most %d", bytes, mostPattern)
 	}
-	cost := int64(bytes)*patternWeight + int64(patterns)*patternCost
+	cost := int64(bytes)*patternWeight + int64(repeats)*repeatCost
 	if err := v.holding.take(ctx, cost, true); err != nil {
 		return err
 	}
