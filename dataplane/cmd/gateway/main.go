@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -37,8 +38,12 @@ const (
 	headerTime = 10 * time.Second
 	bodyTime   = 30 * time.Second // a body that takes longer is not sent to be read
 	answerTime = 3 * time.Minute
-	idleTime   = 2 * time.Minute
-	issuerTime = 10 * time.Second
+	// Nobody counts what comes before somebody is known, nor what HTTP/2 takes in while its handler waits. A header of many
+	// short lines takes eighteen times its bytes: with the 4 kB that Go adds, some 145 kB.
+	headerBytes  = 4 << 10
+	receiveBytes = 64 << 10
+	idleTime     = 2 * time.Minute
+	issuerTime   = 10 * time.Second
 	// Questions to the API server per second, and at once. client-go's own 5 would hold up the pushes of some 150 nodes,
 	// each of whose tokens is asked about twice a minute.
 	askedPerSecond, askedAtOnce = 100, 200
@@ -127,7 +132,11 @@ func run(ctx context.Context, o options, records io.Writer) error {
 		Anchors: log.anchors(), Grants: store, Backend: backend, Metrics: door.NewMetrics(registry),
 	})
 	go watched.Run(ctx, reload)
-	return serve(ctx, o, handler, status(registry, backend))
+	refused := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "flameplane_gateway_connections_refused_total", Help: "Connections that were too many at once, of all or from one address.",
+	})
+	registry.MustRegister(refused)
+	return serve(ctx, o, handler, status(registry, backend), refused)
 }
 
 // inCluster says where the API server is; tests have a stand-in of it.
@@ -171,7 +180,7 @@ func status(registry *prometheus.Registry, backend *door.Backend) http.Handler {
 
 // serve runs both servers until the context ends, then lets the requests that are under way finish. Those that take too
 // long are cut off, and their records waited for: once it returns the log is closed, and nobody may be answered any more.
-func serve(ctx context.Context, o options, api, status http.Handler) error {
+func serve(ctx context.Context, o options, api, status http.Handler, refused prometheus.Counter) error {
 	var under sync.WaitGroup
 	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		under.Add(1)
@@ -188,8 +197,15 @@ func serve(ctx context.Context, o options, api, status http.Handler) error {
 	failed := make(chan error, len(servers))
 	for _, server := range servers {
 		server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout = headerTime, bodyTime, answerTime
-		server.IdleTimeout, server.MaxHeaderBytes = idleTime, 64<<10
-		go func() { failed <- server.ListenAndServe() }()
+		server.IdleTimeout, server.MaxHeaderBytes = idleTime, headerBytes
+		server.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerConnection: receiveBytes, MaxReceiveBufferPerStream: receiveBytes}
+		go func() {
+			listener, err := net.Listen("tcp", server.Addr)
+			if err == nil {
+				err = server.Serve(bounded(listener, refused))
+			}
+			failed <- err
+		}()
 	}
 	var err error
 	select {

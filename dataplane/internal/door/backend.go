@@ -28,12 +28,15 @@ type Backend struct {
 	version  versionv1connect.VersionClient
 	otlp     method[profiles.ExportProfilesServiceRequest, profiles.ExportProfilesServiceResponse]
 	client   *http.Client
+	storing  *http.Client // of pushes
 	urls     settings.Backend
 }
 
 const (
 	dialTime  = 5 * time.Second
 	queryTime = 2 * time.Minute // Pyroscope's own limit of a query
+	// Of a push, which Pyroscope stores within seconds: it may have the turn of the budget meanwhile, and others wait.
+	pushTime = 20 * time.Second
 )
 
 // NewBackend calls the addresses of “urls“. Where they have TLS, files are read again when they change, so that a
@@ -56,15 +59,17 @@ func NewBackend(urls settings.Backend, answerMegabytes int, registry prometheus.
 	grpc.Protocols = new(http.Protocols)
 	grpc.Protocols.SetHTTP2(true)
 	grpc.Protocols.SetUnencryptedHTTP2(urls.TLS == nil)
-	h2 := &http.Client{Transport: answers{grpc}, Timeout: queryTime, CheckRedirect: stay}
+	h2 := &http.Client{Transport: answers{grpc}, Timeout: pushTime, CheckRedirect: stay}
+	storing := &http.Client{Transport: answers{transport}, Timeout: pushTime, CheckRedirect: stay}
 	bound := connect.WithClientOptions(connect.WithReadMaxBytes(answerMegabytes<<20), asIs())
 	return &Backend{
-		push:     pushv1connect.NewPusherServiceClient(client, urls.Write, bound),
+		push:     pushv1connect.NewPusherServiceClient(storing, urls.Write, bound),
 		querier:  querierv1connect.NewQuerierServiceClient(client, urls.Read, bound),
 		features: capabilitiesv1connect.NewFeatureFlagsServiceClient(client, urls.Read, bound),
 		version:  versionv1connect.NewVersionClient(client, urls.Read, bound),
 		otlp:     otlpClient(h2, urls.Write, bound),
 		client:   client,
+		storing:  storing,
 		urls:     urls,
 	}, nil
 }

@@ -60,7 +60,11 @@ func (b *Backend) plain(request *http.Request, base string, mostMegabytes int) (
 		return 0, "", nil, err
 	}
 	request.URL.Scheme, request.URL.Host, request.Host = to.Scheme, to.Host, to.Host
-	response, err := b.client.Do(request)
+	client := b.client
+	if visiting(request.Context()).pushes() {
+		client = b.storing
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return 0, "", nil, refuse(unavailable, "backend", "the backend cannot be reached")
 	}
