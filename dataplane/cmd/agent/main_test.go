@@ -3,11 +3,8 @@ package main
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"flameplane.dev/dataplane/internal/identity"
 )
 
 // TestMain is also the program that a test starts the agent through; see contained_test.go.
@@ -36,31 +33,5 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), said) {
 			t.Errorf("%s: %v", arguments, err)
 		}
-	}
-}
-
-func TestServicesAreReadAgain(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "services.json")
-	write := func(text string) {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(`{"baseRateHz": 99}`)
-	first, err := identity.ReadDeclared(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &follower{path: path, seen: first}
-	if changed := f.look(); changed != nil {
-		t.Errorf("%+v", changed)
-	}
-	write(`{"baseRateHz": 99, "excludedNamespaces": ["a"]}`)
-	if changed := f.look(); changed == nil || len(changed.ExcludedNamespaces) != 1 {
-		t.Errorf("%+v", changed)
-	}
-	write(`{`)
-	if changed := f.look(); changed != nil || f.told == "" || len(f.seen.ExcludedNamespaces) != 1 {
-		t.Errorf("%+v", changed)
 	}
 }

@@ -109,13 +109,13 @@ func known(opened *pins.Pins) *symbols.Symbols {
 func (a *agent) loop(ctx context.Context, declared *identity.Declared, events *sampler.Events, failed <-chan error) error {
 	tick := time.NewTicker(a.options.read)
 	defer tick.Stop()
-	follow := &follower{path: a.options.services, seen: declared}
+	follow := identity.NewFollower(a.options.services, declared)
 	next := time.Now().Add(a.options.every)
 	for {
 		if err := a.turn(); err != nil {
 			return err
 		}
-		if changed := follow.look(); changed != nil {
+		if changed := follow.Look(); changed != nil {
 			a.node.Declare(changed)
 		}
 		if now := time.Now(); !now.Before(next) {

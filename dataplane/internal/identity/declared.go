@@ -65,6 +65,11 @@ func (s *Service) rate() uint32 {
 	return s.Hz
 }
 
+// cpuFromInside is whether the process itself is to tell its CPU time.
+func (s *Service) cpuFromInside() bool {
+	return s.CPUSource == "agent" && slices.Contains(s.Types, "cpu")
+}
+
 // selects is whether a pod is one of the service's.
 func (s *Service) selects(namespace string, labels map[string]string) bool {
 	if namespace != s.Namespace {

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,15 +19,28 @@ type Pod struct {
 	Namespace, Name     string
 	Labels, Annotations map[string]string
 	Containers          map[string]string // name by id
+	Addresses           []netip.Addr
+	HostNetwork         bool   // its addresses are the node's
+	Ended               bool   // its addresses may be another pod's by now
+	Only                string // name of its container, where it has one alone
 }
 
 // PodOf keeps what is needed of a pod.
 func PodOf(from *core.Pod) Pod {
 	pod := Pod{
 		Namespace: from.Namespace, Name: from.Name, Labels: from.Labels, Annotations: from.Annotations,
-		Containers: map[string]string{},
+		Containers: map[string]string{}, HostNetwork: from.Spec.HostNetwork,
+		Ended: from.Status.Phase == core.PodSucceeded || from.Status.Phase == core.PodFailed,
+	}
+	if len(from.Spec.Containers) == 1 {
+		pod.Only = from.Spec.Containers[0].Name
 	}
 	status := from.Status
+	for _, each := range status.PodIPs {
+		if address, err := netip.ParseAddr(each.IP); err == nil {
+			pod.Addresses = append(pod.Addresses, address.Unmap())
+		}
+	}
 	for _, each := range slices.Concat(status.InitContainerStatuses, status.ContainerStatuses, status.EphemeralContainerStatuses) {
 		_, id, _ := strings.Cut(each.ContainerID, "://")
 		pod.Containers[id] = each.Name
@@ -42,6 +56,7 @@ type Node struct {
 	mutex    sync.RWMutex
 	declared *Declared
 	pods     map[string]Pod // by uid
+	listed   bool           // what is not in it does not run here
 }
 
 // NewNode begins without any pod.
@@ -60,7 +75,7 @@ func (n *Node) Declare(declared *Declared) {
 func (n *Node) SetPods(pods map[string]Pod) {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
-	n.pods = pods
+	n.pods, n.listed = pods, true
 }
 
 // Whose is to whom samples of a cgroup belong.
@@ -82,32 +97,56 @@ func (n *Node) Of(path string) (Whose, bool) {
 		return n.platform(map[string]string{"service_name": "node"})
 	case !known: // it may be one that is excluded
 		return Whose{}, false
-	case slices.Contains(n.declared.ExcludedNamespaces, pod.Namespace), pod.Annotations[n.declared.OptOut] == "false":
+	case n.excluded(pod):
 		return Whose{}, false
 	}
-	labels := map[string]string{"namespace": pod.Namespace, "pod": pod.Name}
-	if name := pod.Containers[place.Container]; name != "" {
-		labels["container"] = name
-	}
-	for i := range n.declared.Services {
-		service := &n.declared.Services[i]
-		if !service.selects(pod.Namespace, pod.Labels) {
-			continue
-		}
-		whose := Whose{Team: service.Team, Labels: labels, Hz: min(service.rate(), n.declared.BaseHz)}
-		labels["service_name"], labels["team"], labels["node"] = service.Name, service.Team, n.name
-		for label, key := range map[string]string{"service_version": service.Labels.Version, "track": service.Labels.Track} {
-			if value := pod.value(key); value != "" {
-				labels[label] = value
-			}
-		}
-		if ref := pod.value(service.Labels.GitRef); fullSHA.MatchString(ref) { // a missing one is counted, never guessed
-			labels["service_git_ref"], whose.GitRef = ref, true
-		}
+	container := pod.Containers[place.Container]
+	if service := n.serviceOf(pod); service != nil {
+		whose := n.whose(pod, service, container)
 		return whose, whose.Hz > 0
 	}
+	labels := podLabels(pod, container)
 	labels["service_name"] = pod.Namespace + "/" + owner(pod)
 	return n.platform(labels)
+}
+
+// excluded is whether nobody may look into a pod.
+func (n *Node) excluded(pod Pod) bool {
+	return slices.Contains(n.declared.ExcludedNamespaces, pod.Namespace) || pod.Annotations[n.declared.OptOut] == "false"
+}
+
+// serviceOf is the declared service that a pod belongs to, or nil.
+func (n *Node) serviceOf(pod Pod) *Service {
+	for i := range n.declared.Services {
+		if service := &n.declared.Services[i]; service.selects(pod.Namespace, pod.Labels) {
+			return service
+		}
+	}
+	return nil
+}
+
+func podLabels(pod Pod, container string) map[string]string {
+	labels := map[string]string{"namespace": pod.Namespace, "pod": pod.Name}
+	if container != "" {
+		labels["container"] = container
+	}
+	return labels
+}
+
+// whose labels what comes of a pod of a service.
+func (n *Node) whose(pod Pod, service *Service, container string) Whose {
+	labels := podLabels(pod, container)
+	whose := Whose{Team: service.Team, Labels: labels, Hz: min(service.rate(), n.declared.BaseHz)}
+	labels["service_name"], labels["team"], labels["node"] = service.Name, service.Team, n.name
+	for label, key := range map[string]string{"service_version": service.Labels.Version, "track": service.Labels.Track} {
+		if value := pod.value(key); value != "" {
+			labels[label] = value
+		}
+	}
+	if ref := pod.value(service.Labels.GitRef); fullSHA.MatchString(ref) { // a missing one is counted, never guessed
+		labels["service_git_ref"], whose.GitRef = ref, true
+	}
+	return whose
 }
 
 func (n *Node) platform(labels map[string]string) (Whose, bool) {
@@ -155,11 +194,8 @@ func (n *Node) Pods() map[[2]string]int {
 	defer n.mutex.RUnlock()
 	found := map[[2]string]int{}
 	for _, pod := range n.pods {
-		for i := range n.declared.Services {
-			if service := &n.declared.Services[i]; service.selects(pod.Namespace, pod.Labels) {
-				found[[2]string{service.Name, service.Team}]++
-				break
-			}
+		if service := n.serviceOf(pod); service != nil {
+			found[[2]string{service.Name, service.Team}]++
 		}
 	}
 	return found

@@ -26,13 +26,36 @@ const (
 	firstBackoff = 500 * time.Millisecond
 	maxBackoff   = 30 * time.Second
 	maxSeries    = 500 // in a request; the gateway takes 1000
+	nameLabel    = "__name__"
 )
 
-// Series is one profile with its labels; the label team says whose it is.
+// Series is one profile with its labels; the label team says whose it is. Without a label __name__ it is one of CPU time.
 type Series struct {
 	Labels  map[string]string
 	Profile *profile.Profile
+
+	packed  []byte
+	samples int64
 }
+
+// Pack writes the profile as it is sent and lets go of it: what waits to be added takes less memory so.
+func (s *Series) Pack() error {
+	if s.packed != nil {
+		return nil
+	}
+	var out bytes.Buffer
+	if err := s.Profile.Write(&out); err != nil { // gzip
+		return fmt.Errorf("write the profile of %s: %w", s.Labels["service_name"], err)
+	}
+	for _, sample := range s.Profile.Sample {
+		s.samples += sample.Value[0]
+	}
+	s.packed, s.Profile = out.Bytes(), nil
+	return nil
+}
+
+// Size is how many bytes are sent of it, once it is packed.
+func (s *Series) Size() int { return len(s.packed) }
 
 // Pusher sends in the background.
 type Pusher struct {
@@ -87,17 +110,14 @@ func (p *Pusher) Add(all []Series) error {
 func encode(all []Series) (*request, error) {
 	one := &request{message: &pushv1.PushRequest{}, series: len(all)}
 	for _, each := range all {
-		var out bytes.Buffer
-		if err := each.Profile.Write(&out); err != nil { // gzip
-			return nil, fmt.Errorf("write the profile of %s: %w", each.Labels["service_name"], err)
+		if err := each.Pack(); err != nil {
+			return nil, err
 		}
-		one.bytes += out.Len()
-		for _, sample := range each.Profile.Sample {
-			one.samples += sample.Value[0]
-		}
-		series := &pushv1.RawProfileSeries{
-			Labels:  []*typesv1.LabelPair{{Name: "__name__", Value: "process_cpu"}},
-			Samples: []*pushv1.RawSample{{RawProfile: out.Bytes(), ID: uuid.NewString()}},
+		one.bytes += each.Size()
+		one.samples += each.samples
+		series := &pushv1.RawProfileSeries{Samples: []*pushv1.RawSample{{RawProfile: each.packed, ID: uuid.NewString()}}}
+		if each.Labels[nameLabel] == "" {
+			series.Labels = append(series.Labels, &typesv1.LabelPair{Name: nameLabel, Value: "process_cpu"})
 		}
 		for name, value := range each.Labels {
 			series.Labels = append(series.Labels, &typesv1.LabelPair{Name: name, Value: value})

@@ -102,6 +102,30 @@ func TestOneRequestForEachTeam(t *testing.T) {
 	}
 }
 
+func TestAProfileMayHaveAnotherName(t *testing.T) {
+	p, g, _ := start(t, 1<<20)
+	named, plain := series("a", "one", 1), series("a", "two", 2)
+	named.Labels[nameLabel] = "memory"
+	if err := named.Pack(); err != nil || named.Profile != nil || named.Size() == 0 {
+		t.Fatalf("%+v %v", named, err)
+	}
+	if err := p.Add([]Series{named, plain}); err != nil {
+		t.Fatal(err)
+	}
+	p.Flush(context.Background())
+	names := map[string][]string{}
+	for _, each := range g.taken[0].Series {
+		labels := map[string][]string{}
+		for _, label := range each.Labels {
+			labels[label.Name] = append(labels[label.Name], label.Value)
+		}
+		names[labels["service_name"][0]] = labels[nameLabel]
+	}
+	if !slices.Equal(names["one"], []string{"memory"}) || !slices.Equal(names["two"], []string{"process_cpu"}) {
+		t.Errorf("%v", names)
+	}
+}
+
 func TestTriesAgainWhatMayPass(t *testing.T) {
 	down := connect.NewError(connect.CodeUnavailable, errors.New("down"))
 	late := connect.NewError(connect.CodeUnauthenticated, errors.New("expired"))

@@ -1,22 +1,23 @@
-package main
+package identity
 
 import (
 	"log/slog"
 	"reflect"
-
-	"flameplane.dev/dataplane/internal/identity"
 )
 
-// follower reads services.json again. What cannot be read is told once, and the last good state stays.
-type follower struct {
+// Follower reads services.json again. What cannot be read is told once, and the last good state stays.
+type Follower struct {
 	path string
-	seen *identity.Declared
+	seen *Declared
 	told string
 }
 
-// look is what is declared now, nil where nothing changed.
-func (f *follower) look() *identity.Declared {
-	read, err := identity.ReadDeclared(f.path)
+// NewFollower begins with what was read already.
+func NewFollower(path string, seen *Declared) *Follower { return &Follower{path: path, seen: seen} }
+
+// Look is what is declared now, nil where nothing changed.
+func (f *Follower) Look() *Declared {
+	read, err := ReadDeclared(f.path)
 	if err != nil {
 		if f.told != err.Error() {
 			f.told = err.Error()
