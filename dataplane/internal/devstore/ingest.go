@@ -2,7 +2,6 @@ package devstore
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
@@ -16,6 +15,8 @@ import (
 	"github.com/google/pprof/profile"
 	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
 	"github.com/grafana/pyroscope/api/model/labelset"
+
+	"flameplane.dev/dataplane/internal/profilename"
 )
 
 // asks are the parameters of /ingest.
@@ -123,11 +124,6 @@ func form(kind string, body []byte) (map[string][]byte, error) {
 	}
 }
 
-// shownAs are the names that sample types have by themselves (`pkg/og/storage/tree/pprof.go`).
-var shownAs = map[string]string{
-	"samples": "cpu", "goroutine": "goroutines", "contentions": "mutex_count", "delay": "mutex_duration",
-}
-
 func fromPprof(asked *asks, fields map[string][]byte, most int) ([]pushed, error) {
 	if fields["prev_profile"] != nil {
 		return nil, fmt.Errorf("prev_profile is of an agent that is too old; update it")
@@ -139,53 +135,15 @@ func fromPprof(asked *asks, fields map[string][]byte, most int) ([]pushed, error
 	if err != nil {
 		return nil, err
 	}
-	names := shownAs
-	if text := fields["sample_type_config"]; text != nil {
-		var config map[string]struct {
-			DisplayName string `json:"display-name"`
-		}
-		if err := json.Unmarshal(text, &config); err != nil {
-			return nil, fmt.Errorf("sample_type_config: %w", err)
-		}
-		names = map[string]string{}
-		for kind, one := range config {
-			names[kind] = one.DisplayName
-		}
+	name, err := profilename.Of(read, fields["sample_type_config"])
+	if err != nil {
+		return nil, err
 	}
 	if time.Unix(0, read.TimeNanos).UTC().Year() == 1970 { // an old agent's microseconds
 		read.TimeNanos = asked.start.UnixNano()
 	}
 	filesInNames(read, asked.spy)
-	pairs := asked.pairs(profileName(read, names))
-	return []pushed{{pairs, read, size}}, nil
-}
-
-// profileName guesses what a profile is called from its sample types, as Pyroscope does (`pkg/og/convert/pprof`).
-func profileName(read *profile.Profile, shown map[string]string) string {
-	for _, kind := range read.SampleType {
-		if kind.Type == "wall" {
-			return kind.Type
-		}
-	}
-	name := ""
-	for _, kind := range read.SampleType {
-		if name = shown[kind.Type]; name == "" {
-			name = kind.Type
-		}
-		switch {
-		case strings.Contains(name, "cpu"):
-			return "process_cpu"
-		case strings.Contains(name, "alloc_"), strings.Contains(name, "inuse_"), name == "space", name == "objects":
-			return "memory"
-		case strings.Contains(name, "mutex_"):
-			return "mutex"
-		case strings.Contains(name, "block_"):
-			return "block"
-		case strings.Contains(name, "goroutines"):
-			return "goroutines"
-		}
-	}
-	return name
+	return []pushed{{asked.pairs(name), read, size}}, nil
 }
 
 // pairs are the labels of a profile that came by /ingest.
