@@ -22,7 +22,8 @@ const (
 	// Command is the program's argument by which it is the process that parses.
 	Command = "jfr"
 
-	patience   = 10 * time.Second
+	patience   = 10 * time.Second // for the turn
+	longest    = 3 * time.Second  // some recordings have the parser go round for ever
 	mostAnswer = 16 << 20
 	// What the process may map. Go begins with 64 MB, of which it touches what it uses.
 	mostMapped = 192 << 20
@@ -38,6 +39,7 @@ var ErrUnavailable = errors.New("recordings cannot be read now")
 type Apart struct {
 	program   string
 	arguments []string
+	longest   time.Duration
 	turn      chan struct{}
 }
 
@@ -47,19 +49,21 @@ func NewApart() (*Apart, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Apart{program, []string{Command}, make(chan struct{}, 1)}, nil
+	return &Apart{program, []string{Command}, longest, make(chan struct{}, 1)}, nil
 }
 
 // Parse reads a recording in a process of its own.
 func (a *Apart) Parse(ctx context.Context, from Recording) ([]Profile, error) {
-	ctx, stop := context.WithTimeout(ctx, patience)
-	defer stop()
 	select {
 	case a.turn <- struct{}{}:
 		defer func() { <-a.turn }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: others are being read", ErrUnavailable)
+	case <-time.After(patience):
+		return nil, fmt.Errorf("%w: others are being read", ErrUnavailable)
 	}
+	ctx, stop := context.WithTimeout(ctx, a.longest)
+	defer stop()
 	var asked, answer, said bytes.Buffer
 	if err := gob.NewEncoder(&asked).Encode(from); err != nil {
 		return nil, err
