@@ -37,7 +37,7 @@ func contended(number int, long time.Duration) {
 	for range number {
 		mutex.Lock()
 		waiting := make(chan struct{})
-		go func() { close(waiting); mutex.Lock(); mutex.Unlock() }() //nolint:staticcheck
+		go func() { close(waiting); mutex.Lock(); mutex.Unlock() }()
 		<-waiting
 		time.Sleep(long)
 		mutex.Unlock()
@@ -75,5 +75,5 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Println(listener.Addr())
-	_ = http.Serve(listener, nil) //nolint:gosec
+	_ = http.Serve(listener, nil)
 }
