@@ -25,8 +25,6 @@ const (
 	patience   = 10 * time.Second // for the turn
 	longest    = 3 * time.Second  // some recordings have the parser go round for ever
 	mostAnswer = 16 << 20
-	// What the process may map. Go begins with 64 MB, of which it touches what it uses.
-	mostMapped = 192 << 20
 	goal       = 24 << 20 // of its heap, for the garbage collector
 
 	malformed, tooLarge = 3, 4 // exit codes: the recording is at fault
@@ -110,9 +108,11 @@ func Child(in io.Reader, out, said io.Writer) int {
 	debug.SetMemoryLimit(goal)
 	debug.SetTraceback("none") // it says how it ended by its exit code
 	limit := unix.Rlimit{Cur: mostMapped, Max: mostMapped}
-	if err := unix.Setrlimit(unix.RLIMIT_DATA, &limit); err != nil {
-		fmt.Fprintln(said, err)
-		return 1
+	if mostMapped > 0 {
+		if err := unix.Setrlimit(unix.RLIMIT_DATA, &limit); err != nil {
+			fmt.Fprintln(said, err)
+			return 1
+		}
 	}
 	var asked Recording
 	if err := gob.NewDecoder(in).Decode(&asked); err != nil {
