@@ -141,7 +141,7 @@ func (a *agent) turn() error {
 	if err != nil {
 		return err
 	}
-	rates := a.node.Rates(tasks)
+	rates := a.node.Rates(process.CgroupsOf(tasks))
 	if a.options.folder != "" {
 		rates = map[uint64]uint32{0: a.baseHz} // no API server that would say what to leave out
 	}

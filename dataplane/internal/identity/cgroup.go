@@ -12,6 +12,12 @@ var (
 	container  = regexp.MustCompile(`^(?:[a-z-]+-)?([0-9a-f]{64})(?:\.scope)?$`)
 )
 
+// Cgroup is one with all that lie above it in the path: /kubepods.slice/…
+type Cgroup struct {
+	ID   uint64
+	Path string
+}
+
 // Place is where a cgroup lies.
 type Place struct {
 	Pod       string // uid

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"iter"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -8,8 +9,6 @@ import (
 	"sync"
 
 	core "k8s.io/api/core/v1"
-
-	"flameplane.dev/dataplane/internal/process"
 )
 
 var fullSHA = regexp.MustCompile(`^[0-9a-f]{40}$`)
@@ -163,14 +162,14 @@ func (n *Node) uid(found string) string {
 }
 
 // Rates are what the sampler is told: the rate of each pod by its own cgroup, which holds for its containers from the
-// first sample of each, and of everything else by 0.
-func (n *Node) Rates(tasks []process.Task) map[uint64]uint32 {
+// first sample of each, and of everything else by 0. “processes“ have their own cgroup last.
+func (n *Node) Rates(processes iter.Seq[[]Cgroup]) map[uint64]uint32 {
 	rates := map[uint64]uint32{}
 	if whose, ok := n.Of("/"); ok {
 		rates[0] = whose.Hz
 	}
-	for _, task := range tasks {
-		for _, cgroup := range task.Cgroups {
+	for cgroups := range processes {
+		for _, cgroup := range cgroups {
 			if _, told := rates[cgroup.ID]; told {
 				break
 			}

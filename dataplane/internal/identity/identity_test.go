@@ -5,14 +5,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"flameplane.dev/dataplane/internal/process"
 )
 
 const (
@@ -161,13 +160,13 @@ func TestRatesStandAtThePod(t *testing.T) {
 		uid:   pod("shop", "cart-1", map[string]string{"app": "cart"}, nil),
 		other: pod("vault", "v-1", nil, nil),
 	})
-	task := func(pod string, id uint64) process.Task {
-		return process.Task{Cgroups: []process.Cgroup{
+	task := func(pod string, id uint64) []Cgroup {
+		return []Cgroup{
 			{ID: 2, Path: "/kubepods"}, {ID: id, Path: "/kubepods/pod" + pod},
 			{ID: id + 1, Path: "/kubepods/pod" + pod + "/" + container64},
-		}}
+		}
 	}
-	tasks := []process.Task{task(uid, 10), task(uid, 10), task(other, 20), {Cgroups: []process.Cgroup{{ID: 3, Path: "/a"}}}, {}}
+	tasks := slices.Values([][]Cgroup{task(uid, 10), task(uid, 10), task(other, 20), {{ID: 3, Path: "/a"}}, {}})
 	if found := n.Rates(tasks); !maps.Equal(found, map[uint64]uint32{10: 19, 20: 0}) {
 		t.Errorf("%v", found)
 	}

@@ -44,7 +44,7 @@ func TestTasksWithTheirCgroups(t *testing.T) {
 	found, err := parseTasks(twoTasks(t))
 	want := []Task{
 		{ID: ID{1, 7, 0}, Comm: "init"},
-		{ID: ID{2, 9, 4}, Parent: 1, Comm: "a", Cgroups: []Cgroup{{63, "/kubepods.slice"}, {64, "/kubepods.slice/cri-1.scope"}}},
+		{ID: ID{2, 9, 4}, Parent: 1, Comm: "a", Cgroups: []Cgroup{{ID: 63, Path: "/kubepods.slice"}, {ID: 64, Path: "/kubepods.slice/cri-1.scope"}}},
 	}
 	if err != nil || !reflect.DeepEqual(found, want) {
 		t.Fatalf("%+v %v", found, err)

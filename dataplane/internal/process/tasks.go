@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 
 	"flameplane.dev/dataplane/bpf"
+	"flameplane.dev/dataplane/internal/identity"
 	"flameplane.dev/dataplane/internal/pins"
 )
 
@@ -26,10 +28,18 @@ type Task struct {
 	Cgroups []Cgroup // its own last, none for the root
 }
 
-// Cgroup is one of a process, with all that lie above it in the path: /kubepods.slice/…
-type Cgroup struct {
-	ID   uint64
-	Path string
+// Cgroup is one of a process.
+type Cgroup = identity.Cgroup
+
+// CgroupsOf are those of each process.
+func CgroupsOf(tasks []Task) iter.Seq[[]Cgroup] {
+	return func(yield func([]Cgroup) bool) {
+		for _, task := range tasks {
+			if !yield(task.Cgroups) {
+				return
+			}
+		}
+	}
 }
 
 // Tasks lists all processes, whatever pid namespace the caller is in.
@@ -76,7 +86,7 @@ func parseCgroups(data []byte) (found []Cgroup, rest []byte, err error) {
 		if !ended {
 			return nil, nil, fmt.Errorf("a name is cut off: %w", io.ErrUnexpectedEOF)
 		}
-		found, data = append(found, Cgroup{id, string(name)}), rest
+		found, data = append(found, Cgroup{ID: id, Path: string(name)}), rest
 	}
 	slices.Reverse(found)
 	above := ""
