@@ -45,6 +45,9 @@ func TestWhatCameBetweenTwoScrapes(t *testing.T) {
 			if !counts(one.kind, count, number) || amount < least || one.kind == "alloc" && amount != least {
 				t.Errorf("%s of %d: %d, %d", one.kind, number, count, amount)
 			}
+			if used := locations(got); used != len(got.Location) {
+				t.Errorf("%s: %d locations, of which %d are used", one.kind, len(got.Location), used)
+			}
 			if got.DurationNanos <= 0 || time.Since(time.Unix(0, got.TimeNanos)) > time.Minute {
 				t.Errorf("%s: from %d for %d", one.kind, got.TimeNanos, got.DurationNanos)
 			}
@@ -53,6 +56,16 @@ func TestWhatCameBetweenTwoScrapes(t *testing.T) {
 			t.Errorf("%s: nothing came since, and it is told", one.kind)
 		}
 	}
+}
+
+func locations(p *profile.Profile) int {
+	used := map[*profile.Location]bool{}
+	for _, sample := range p.Sample {
+		for _, location := range sample.Location {
+			used[location] = true
+		}
+	}
+	return len(used)
 }
 
 // counts is whether a profile counts what was done. One lock is waited for by two: who has it, and who had it.

@@ -155,7 +155,7 @@ func (s *Scraper) once(
 			return nil
 		}
 		intake.Clean(p, now)
-		return s.send(source, asked.name, p)
+		return s.send(source, asked.name, p.Compact()) // without what only the other stacks were made of
 	})
 	if err != nil {
 		return "failed", err
