@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -41,6 +40,7 @@ type gateway struct {
 	mutex sync.Mutex
 	down  bool
 	taken map[string]int
+	named map[string]map[string]bool // functions by profile
 	bad   []string
 }
 
@@ -60,7 +60,14 @@ func (g *gateway) Push(_ context.Context, r *connect.Request[pushv1.PushRequest]
 			g.bad = append(g.bad, fmt.Sprint(labels, err))
 			continue
 		}
-		g.taken[labels["team"]+"/"+labels["service_name"]+"/"+labels["pod"]+" "+labels["__name__"]+" "+strings.Join(read.Comments, "")]++
+		key := labels["team"] + "/" + labels["service_name"] + "/" + labels["pod"] + " " + labels["__name__"]
+		g.taken[key]++
+		for _, function := range read.Function {
+			if g.named[key] == nil {
+				g.named[key] = map[string]bool{}
+			}
+			g.named[key][function.Name] = true
+		}
 		for _, sample := range read.Sample {
 			for _, name := range sample.Label["span_id"] {
 				g.taken[name]++
@@ -90,7 +97,13 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, gateway: &gateway{taken: map[string]int{}}, said: &bytes.Buffer{}}
+	return newWorldOf(t, cart, search)
+}
+
+// newWorldOf has these addresses of the pods.
+func newWorldOf(t *testing.T, cart, search string) *world {
+	t.Helper()
+	w := &world{t: t, gateway: &gateway{taken: map[string]int{}, named: map[string]map[string]bool{}}, said: &bytes.Buffer{}}
 	mux := http.NewServeMux()
 	mux.Handle(pushv1connect.NewPusherServiceHandler(w.gateway))
 	taking := httptest.NewServer(mux)
@@ -119,7 +132,7 @@ func newWorld(t *testing.T) *world {
 	w.pushes, w.metrics = free(t), free(t)
 	w.running = exec.Command(os.Args[0], "--listen="+w.pushes, "--services="+filepath.Join(folder, "services.json"), "--every=1s",
 		"--gateway="+taking.URL, "--gateway-token="+filepath.Join(folder, "token"), "--metrics="+w.metrics)
-	w.running.Env = []string{apiServer + "=" + pods(t), "NODE_NAME=n1"}
+	w.running.Env = []string{apiServer + "=" + pods(t, map[string]string{"cart": cart, "search": search}), "NODE_NAME=n1"}
 	w.running.Stderr = w.said
 	if err := w.running.Start(); err != nil {
 		t.Fatal(err)
@@ -198,10 +211,10 @@ func free(t *testing.T) string {
 }
 
 // pods is an API server that knows two, and whose watches say nothing.
-func pods(t *testing.T) string {
+func pods(t *testing.T, addresses map[string]string) string {
 	t.Helper()
 	list := core.PodList{TypeMeta: meta.TypeMeta{Kind: "PodList", APIVersion: "v1"}, ListMeta: meta.ListMeta{ResourceVersion: "1"}}
-	for app, address := range map[string]string{"cart": cart, "search": search} {
+	for app, address := range addresses {
 		list.Items = append(list.Items, core.Pod{
 			ObjectMeta: meta.ObjectMeta{UID: types.UID(app), Namespace: "shop", Name: app + "-0", Labels: map[string]string{"app": app}},
 			Status:     core.PodStatus{Phase: core.PodRunning, PodIPs: []core.PodIP{{IP: address}}},
