@@ -201,7 +201,7 @@ func FuzzUse(f *testing.F) {
 			Clean(p, time.Now())
 			WithoutCPU(p)
 			var out bytes.Buffer
-			if err := p.WriteUncompressed(&out); err != nil {
+			if err := p.Compact().WriteUncompressed(&out); err != nil {
 				t.Errorf("cannot be written: %v", err)
 			}
 			return nil
