@@ -6,19 +6,16 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"connectrpc.com/connect"
 	pushv1 "github.com/grafana/pyroscope/api/gen/proto/go/push/v1"
 	"github.com/grafana/pyroscope/api/gen/proto/go/push/v1/pushv1connect"
 	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"google.golang.org/protobuf/proto"
 
 	"flameplane.dev/dataplane/internal/identity"
 	"flameplane.dev/dataplane/internal/jfr"
@@ -221,93 +218,6 @@ func TestWhatCannotBeReadIsRefusedAndCounted(t *testing.T) {
 	if len(w.sent) != 0 {
 		t.Errorf("%v", w.taken())
 	}
-}
-
-func TestAPodHasOnePlaceAtATime(t *testing.T) {
-	p := newPlaces(2, time.Hour)
-	ctx, stop := context.WithCancel(context.Background())
-	a, b, c := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3")
-	if !p.enter(ctx, a) || !p.enter(ctx, b) {
-		t.Fatal("no place")
-	}
-	second, third := make(chan bool), make(chan bool)
-	go func() { second <- p.enter(ctx, a) }()
-	go func() { third <- p.enter(ctx, c) }()
-	p.leave(b)
-	if !<-third { // the place is not the second request's of a pod that has one
-		t.Error("the third pod got no place")
-	}
-	stop()
-	if <-second {
-		t.Error("a pod has two places")
-	}
-	if p.enter(ctx, b) {
-		t.Error("there is a third place")
-	}
-	p.leave(a)
-	p.leave(c)
-	if len(p.lines) != 0 || len(p.all) != 0 {
-		t.Errorf("%v, %d", p.lines, len(p.all))
-	}
-	p.patience = time.Nanosecond
-	w := newWorld(t)
-	w.places = p
-	p.all <- struct{}{}
-	p.all <- struct{}{}
-	if status, _ := w.post(cart, "/ingest?format=pprof", octets, nil); status != http.StatusTooManyRequests || w.refused("busy") != 1 {
-		t.Errorf("%d", status)
-	}
-}
-
-func TestALineHasAnEnd(t *testing.T) {
-	p := newPlaces(1, time.Hour)
-	address := netip.MustParseAddr("10.0.0.1")
-	for range mostWaiting {
-		if p.join(address) == nil {
-			t.Fatal("no place in the line")
-		}
-	}
-	if p.enter(context.Background(), address) {
-		t.Error("the line has no end")
-	}
-}
-
-// What is read of a request is what its declaration says, and nothing makes it fail otherwise than in words.
-func FuzzPushRequest(f *testing.F) {
-	good, err := proto.Marshal(&pushv1.PushRequest{Series: []*pushv1.RawProfileSeries{{
-		Labels:  []*typesv1.LabelPair{{Name: "__name__", Value: "wall"}, {Name: "team", Value: "x"}},
-		Samples: []*pushv1.RawSample{{RawProfile: []byte("one")}, {RawProfile: []byte("two")}},
-	}}})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(good)
-	f.Fuzz(func(t *testing.T, text []byte) {
-		var read pushed
-		if err := (wire{}).Unmarshal(text, &read); err != nil {
-			return
-		}
-		var declared pushv1.PushRequest
-		if proto.Unmarshal(text, &declared) != nil { // of fields that do not matter here, or in bytes that are no UTF-8
-			return
-		}
-		var want []named
-		for _, series := range declared.Series {
-			name := ""
-			for _, label := range series.Labels {
-				if label.GetName() == "__name__" {
-					name = label.GetValue()
-				}
-			}
-			for _, sample := range series.Samples {
-				want = append(want, named{name, sample.GetRawProfile()})
-			}
-		}
-		same := func(a, b named) bool { return a.name == b.name && (bytes.Equal(a.text, b.text) || len(b.text) == 0) }
-		if len(read.profiles) == len(want) && !slices.EqualFunc(read.profiles, want, same) {
-			t.Errorf("%q, declared as %q", read.profiles, want)
-		}
-	})
 }
 
 func TestARefusalHasACode(t *testing.T) {
