@@ -18,7 +18,7 @@ from local.images.libraries import closure, interpreter
 LOCAL = Path(__file__).resolve().parent.parent
 DEMO = LOCAL / "demo"
 DATAPLANE = LOCAL.parent / "dataplane"
-PROGRAMS = ("gateway", "devstore", "network-probe")  # of ours, in Go
+PROGRAMS = ("gateway", "devstore", "network-probe", "receiver")  # of ours, in Go
 
 NODE_PACKAGES = ("nodejs",)
 

@@ -14,12 +14,14 @@ import pytest
 from door_client import CPU, FUNCTION, QUERIER, Door, stacks
 from platform_client import Platform
 
+from components.node_agent_pod import RECEIVER_UID
 from flameplane.local.kubectl import Object
 from schemas.allowed import AGENT_NAMESPACE, AGENT_UID
 
 WHERE = f"--namespace={AGENT_NAMESPACE}"
 SELECTED = "--selector=app.kubernetes.io/name=flameplane-node"
 PERFMON = 1 << 38
+ALLOCATED = "memory:alloc_space:bytes:space:bytes"
 LIVENESS = 3 * 30 + 60  # seconds: of the probe, and for a new container
 ROUND = 90  # for pod lists, readings and pushes
 
@@ -95,16 +97,17 @@ def status_of(process: Path) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
-def test_cap_perfmon_and_nothing_else(agent: Agent) -> None:
+@pytest.mark.parametrize(("name", "held", "uid"), [("agent", PERFMON, AGENT_UID), ("receiver", 0, RECEIVER_UID)])
+def test_cap_perfmon_and_nothing_else(agent: Agent, name: str, held: int, uid: int) -> None:
     """Of every thread: in Go each may be the one that makes a call."""
-    (pid,) = agent.processes()
+    (pid,) = agent.processes(name)
     threads = list(Path(f"/proc/{pid}/task").iterdir())
     assert len(threads) > 1
     for thread in threads:
         found = status_of(thread)
         sets = {name: int(found[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
-        assert sets == {"CapInh": 0, "CapPrm": PERFMON, "CapEff": PERFMON, "CapBnd": PERFMON, "CapAmb": 0}
-        assert found["Uid"].split() == found["Gid"].split() == [str(AGENT_UID)] * 4
+        assert sets == {"CapInh": 0, "CapPrm": held, "CapEff": held, "CapBnd": held, "CapAmb": 0}
+        assert found["Uid"].split() == found["Gid"].split() == [str(uid)] * 4
         assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
     assert Path(f"/proc/{pid}/ns/pid").readlink() != Path("/proc/self/ns/pid").readlink()
     assert Path(f"/proc/{pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
@@ -160,6 +163,21 @@ def test_the_profile_of_a_go_service_names_its_functions(platform: Platform, age
             return set(said.get("flamegraph", {}).get("names", []))
 
         eventually("the function that checkout spends its time in", lambda: FUNCTION in names(), 2 * ROUND)
+
+
+def test_what_is_allocated_comes_by_the_receiver(platform: Platform, agent: Agent) -> None:
+    """It scrapes what the service declares, and sends what was allocated between two scrapes."""
+    door = Door(platform)
+    with door.drift() as token:
+
+        def names() -> set[str]:
+            now = int(time.time() * 1000)
+            path, query = stacks("payments", {"start": now - 3_600_000, "end": now + 60_000})
+            status, said = door.post(path, {**query, "profileTypeID": ALLOCATED}, token)
+            assert status == 200, said
+            return set(said.get("flamegraph", {}).get("names", []))
+
+        eventually("what checkout allocates", lambda: FUNCTION in names(), 2 * ROUND)
 
 
 def killed(agent: Agent) -> None:

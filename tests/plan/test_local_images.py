@@ -168,7 +168,8 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program = tmp_path / "checkout-key/checkout"
     program.parent.mkdir()
     program.write_bytes(b"program")
-    monkeypatch.setattr(golang, "build", lambda *_: program)
+    monkeypatch.setattr(golang, "build", lambda *_, **__: program)
+    monkeypatch.setattr(recipes.bpf, "overlay", lambda *_: {})
     return tmp_path
 
 
