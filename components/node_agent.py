@@ -27,7 +27,7 @@ from schemas.settings import Settings
 RECEIVER_SERVICE: Final = "node-receiver"
 RECEIVER_URL: Final = f"http://{RECEIVER_SERVICE}.{AGENT_NAMESPACE}.svc:{SERVICE_PORT}"
 CONFIG_NAME: Final = "node-services"
-PROFILE_ANNOTATION: Final = "flameplane.dev/profile"  # "false" on a pod or a namespace: never sampled
+PROFILE_ANNOTATION: Final = "flameplane.dev/profile"  # "false" on a pod: never sampled; namespaces are in _org.yaml
 PRIORITY: Final = 100_000  # above the default of 0, far below the classes of the system (2 billion)
 
 
