@@ -21,9 +21,11 @@ const (
 	Mappings = "mappings"
 	Memory   = "memory"
 	Symbols  = "symbols"
+	Blocks   = "offcpu"
 
 	OnCPU        = "on_cpu" // programs
 	ReadMemory   = "read_memory"
+	OffCPU       = "off_cpu"    // attached by the loader, by a pinned link
 	ListTasks    = "list_tasks" // programs, pinned as iterators
 	ListMappings = "list_mappings"
 	ListSymbols  = "list_symbols"
@@ -36,10 +38,16 @@ const (
 	Wanted   = "wanted"
 	Answers  = "answers"
 	Slots    = "slots"
+
+	OffControl  = "off_control"
+	OffAsked    = "off_asked"
+	OffCounts   = "off_counts"
+	OffStacks   = "off_stacks"
+	OffOutcomes = "off_outcomes"
 )
 
 // Objects are the names of all of them.
-var Objects = []string{Sampler, Tasks, Mappings, Memory, Symbols}
+var Objects = []string{Sampler, Tasks, Mappings, Memory, Symbols, Blocks}
 
 // Spec reads an object.
 func Spec(name string) (*ebpf.CollectionSpec, error) {

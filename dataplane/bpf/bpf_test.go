@@ -46,6 +46,7 @@ func TestRecordsAreThoseOfTheSources(t *testing.T) {
 		Mappings: {"mapping": Mapping{}},
 		Memory:   {"question": Question{}},
 		Symbols:  {"symbol": Symbol{}},
+		Blocks:   {"control": OffTold{}, "block": Block{}, "blocked": Blocked{}, "all": All{}, "stack": Stack{}},
 	} {
 		for name, record := range records {
 			var declared *btf.Struct
@@ -72,6 +73,9 @@ func TestRecordsAreThoseOfTheSources(t *testing.T) {
 	}
 	if count := found[Sampler].Maps[Outcomes].MaxEntries; count != outcomes {
 		t.Errorf("%d outcomes", count)
+	}
+	if count := found[Blocks].Maps[OffOutcomes].MaxEntries; count != offOutcomes {
+		t.Errorf("%d outcomes of waits", count)
 	}
 }
 

@@ -24,14 +24,16 @@ typedef long long s64;
 #define UINT(name, value) int(*name)[value]
 #define TYPE(name, type) typeof(type) *name
 
-enum map_type { HASH = 1, ARRAY = 2, PERCPU_ARRAY = 6, LRU_HASH = 9, LRU_PERCPU_HASH = 10 };
+enum map_type { HASH = 1, ARRAY = 2, PERCPU_ARRAY = 6, LRU_HASH = 9, LRU_PERCPU_HASH = 10, TASK_STORAGE = 29 };
 enum { ANY = 0, NOEXIST = 1 };
 #define MMAPABLE 1024
+enum { NO_PREALLOC = 1, STORAGE_CREATE = 1 };
 enum { USER_STACK = 1 << 8 };
 
 static void *(*map_lookup)(void *map, const void *key) = (void *)1;
 static long (*map_update)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
 static u64 (*ktime_ns)(void) = (void *)5;
+static u32 (*random)(void) = (void *)7;
 static u64 (*current_pid_tgid)(void) = (void *)14;
 static long (*current_comm)(void *to, u32 size) = (void *)16;
 static long (*get_stack)(void *context, void *to, u32 size, u64 flags) = (void *)67;
@@ -39,7 +41,9 @@ static u64 (*current_cgroup)(void) = (void *)80;
 static long (*read_kernel_text)(void *to, u32 size, const void *from) = (void *)115;
 static u64 (*current_ancestor_cgroup)(int level) = (void *)123;
 static long (*seq_write)(struct seq_file *to, const void *data, u32 size) = (void *)127;
+static long (*get_task_stack)(struct task_struct *task, void *to, u32 size, u64 flags) = (void *)141;
 static long (*path_of)(struct path *path, char *to, u32 size) = (void *)147;
+static void *(*task_storage_get)(void *map, struct task_struct *task, void *initial, u64 flags) = (void *)156;
 static struct task_struct *(*current_task)(void) = (void *)158;
 static long (*copy_from_task)(void *to, u32 size, const void *from, struct task_struct *task, u64 flags) = (void *)191;
 

@@ -1,5 +1,7 @@
 package bpf
 
+import "github.com/cilium/ebpf"
+
 // The structs of the sources, member by member. A test holds them to the objects' own BTF.
 
 // Depth is how many frames of a stack are kept.
@@ -28,6 +30,15 @@ type Sample struct {
 type Stack struct {
 	Depth  uint64
 	Frames [Depth]uint64
+}
+
+// StackOf reads the addresses of one, innermost first; false where it has been evicted since.
+func StackOf(stacks *ebpf.Map, key uint64) ([]uint64, bool) {
+	var stack Stack
+	if err := stacks.Lookup(key, &stack); err != nil {
+		return nil, false
+	}
+	return stack.Frames[:min(stack.Depth, Depth)], true
 }
 
 // Task is followed by its cgroups, the innermost first.
@@ -92,4 +103,50 @@ const (
 	LostStack
 	Truncated
 	outcomes
+)
+
+// OffTold is off-CPU's struct control.
+type OffTold struct {
+	Until     uint64 // CLOCK_MONOTONIC, past which nothing is taken; 0 where nobody asks
+	Since     uint64 // from when on it was so without a break
+	Threshold uint64 // nanoseconds
+}
+
+// Block is the key of a sum of waits.
+type Block struct {
+	Cgroup  uint64
+	At      uint64 // the one above it that asks
+	Start   uint64 // of the process, CLOCK_BOOTTIME
+	User    uint64 // keys of stacks, 0 for none
+	Kernel  uint64
+	Program uint64
+	Tgid    uint32
+	Length  uint32
+}
+
+// Lengths are the classes of waits: below 16 us, below 64, and so on.
+const Lengths = 12
+
+// All is the time of all waits of a cgroup that asks, by their length.
+type All struct{ Nanoseconds [Lengths]uint64 }
+
+// Blocked is what a Block comes to.
+type Blocked struct {
+	Number      uint64
+	Nanoseconds uint64
+}
+
+// What became of the waits of threads, as indices of the map OffOutcomes.
+const (
+	OffKept = iota
+	OffTaken
+	OffLate
+	OffLeftOut
+	OffOff
+	OffStale
+	OffLostState
+	OffLostCount
+	OffLostStack
+	OffTruncated
+	offOutcomes
 )

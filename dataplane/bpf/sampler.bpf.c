@@ -5,8 +5,9 @@
 // Whether a sample is kept is decided before its stack is taken: an excluded process costs a few map look-ups.
 #include "helpers.h"
 #include "kernel.h"
+#include "stack.h"
 
-enum { DEPTH = 127, CGROUP_LEVELS = 10 };
+enum { CGROUP_LEVELS = 10 };
 
 // What the agent says. It moves `until` on while it lives; past it the program idles.
 struct control {
@@ -24,11 +25,6 @@ struct sample {
 	u32 hz; // at which it was kept: what one count weighs
 	u64 program; // which of those that the process has been
 	char comm[16];
-};
-
-struct stack {
-	u64 depth;
-	u64 frames[DEPTH];
 };
 
 enum outcome { KEPT, STALE, OFF, THINNED, LOST_COUNT, LOST_STACK, TRUNCATED, OUTCOMES };
@@ -126,27 +122,13 @@ INLINE int turn(u64 cgroup, u32 hz, u32 base_hz)
 	return 1;
 }
 
-// Takes a stack and stores it; its hash, or 0 where there is none.
 INLINE u64 take(void *context, u64 flags)
 {
-	u32 zero = 0;
-	struct stack *stack = map_lookup(&scratch, &zero);
-	if (!stack)
-		return 0;
-	long bytes = get_stack(context, stack->frames, sizeof(stack->frames), flags);
-	if (bytes <= 0)
-		return 0;
-	u64 depth = (u64)bytes / sizeof(u64), hash = depth + flags + 1;
-	for (u32 i = 0; i < DEPTH; i++) {
-		if (i >= depth)
-			break;
-		hash = (hash ^ stack->frames[i]) * 0x9E3779B97F4A7C15ULL;
-		hash ^= hash >> 29;
-	}
-	if (depth >= DEPTH)
+	u64 hash;
+	enum taken taken = take_stack(context, flags, &scratch, &stacks, &hash);
+	if (taken == CUT_OFF)
 		tell(TRUNCATED);
-	stack->depth = depth;
-	if (!map_lookup(&stacks, &hash) && map_update(&stacks, &hash, stack, ANY))
+	if (taken == NOT_STORED)
 		tell(LOST_STACK);
 	return hash;
 }

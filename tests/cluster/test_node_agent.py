@@ -55,7 +55,16 @@ def test_the_verifier_takes_the_programs(objects: dict[Path, Path], tmp_path: Pa
     _passes("./bpf", ".", [f"-overlay={overlay}"])
 
 
-@pytest.mark.parametrize("test", ["TestOnANode", "TestAHangingAgentIsSampledForNoLonger", "TestSaysWhatTheNodeLacks"])
+@pytest.mark.parametrize(
+    "test",
+    [
+        "TestOnANode",
+        "TestAHangingAgentIsSampledForNoLonger",
+        "TestBlockedTimeOnANode",
+        "TestWaitsAreNotTakenOfAHangingAgent",
+        "TestSaysWhatTheNodeLacks",
+    ],
+)
 def test_with_cap_perfmon_alone(objects: dict[Path, Path], test: str) -> None:
     agent = golang.build(DATAPLANE, "./cmd/agent", "agent", overlay=objects)
     _passes("./cmd/agent", f"^{test}$", [], FLAMEPLANE_AGENT=str(agent))

@@ -9,7 +9,7 @@ import pytest
 from local import LocalError, bpf, cache, golang
 from local.images.recipes import DATAPLANE
 
-SOURCES = ("sampler", "tasks", "mappings", "memory", "symbols")
+SOURCES = ("mappings", "memory", "offcpu", "sampler", "symbols", "tasks")
 needs_go = pytest.mark.skipif(not shutil.which("go"), reason="NOT RUN: go is not on PATH")
 
 

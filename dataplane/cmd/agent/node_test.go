@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,9 +11,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-	core "k8s.io/api/core/v1"
-	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"flameplane.dev/dataplane/bpf"
 	"flameplane.dev/dataplane/internal/pins"
@@ -24,8 +20,7 @@ import (
 
 func TestOnANode(t *testing.T) {
 	binary := needs(t)
-	pinned, root, programs := bpffs(t), cgroups(t), built(t)
-	loaded(t, binary, pinned)
+	programs := built(t)
 	burn := []string{burnSecs}
 	workloads := []*workload{
 		{service: "fast", hz: 99, program: "go", arguments: burn, names: byProfile},
@@ -38,99 +33,46 @@ func TestOnANode(t *testing.T) {
 		{service: "hidden", hz: 99, program: "go", arguments: burn, names: byProfile,
 			annotations: map[string]string{"flameplane.dev/profile": "false"}},
 	}
-	for i, w := range workloads {
-		w.uid = fmt.Sprintf("00000000-0000-0000-0000-%012d", i)
-		if _, ours := programs[w.program]; !ours {
-			programs[w.program] = w.program
-		}
-	}
-	var pods []core.Pod
-	var declared []map[string]any // services, in the order of the workloads
-	folders := map[string]string{}
-	for i, w := range workloads {
-		sandbox(t, root, w.uid, 100+i)
-		folder, id := container(t, root, w.uid, i+1)
-		folders[w.service] = folder
-		pod := core.Pod{
-			ObjectMeta: meta.ObjectMeta{UID: types.UID(w.uid), Name: w.service + "-0", Namespace: "shop", Labels: map[string]string{
-				"app": w.service, "git": sha, "version": "1.2.3",
-			}, Annotations: w.annotations},
-			Status: core.PodStatus{ContainerStatuses: []core.ContainerStatus{{Name: "main", ContainerID: "containerd://" + id}}},
-		}
-		pods = append(pods, pod)
-		declared = append(declared, map[string]any{
-			"service": w.service, "team": "shop", "namespace": "shop", "selector": map[string]string{"app": w.service},
-			"sampleRateHz": w.hz, "types": []string{"cpu"}, "cpuSource": "ebpf",
-			"labels": map[string]string{"version": "version", "gitRef": "git", "track": "track"},
-		})
-	}
-	folder := t.TempDir()
-	services, token := filepath.Join(folder, "services.json"), filepath.Join(folder, "token")
-	declare := func() {
-		text, err := json.Marshal(map[string]any{"baseRateHz": 99, "optOutAnnotation": "flameplane.dev/profile", "services": declared})
-		if err == nil {
-			err = os.WriteFile(services+".new", text, 0o644)
-		}
-		if err == nil {
-			err = os.Rename(services+".new", services)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	declare()
-	if err := os.WriteFile(token, []byte("gateway-token"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	open(t, folder)
-	api, authority := apiServer(t, pods)
-	host, port, _ := strings.Cut(api, ":")
-	got, address := gateway(t)
-	agent := start(t, binary, plan{
-		Token: "api-token", Authority: authority,
-		Environment: []string{"NODE_NAME=n1", "KUBERNETES_SERVICE_HOST=" + host, "KUBERNETES_SERVICE_PORT=" + port},
-	}, "--pins="+pinned, "--services="+services, "--gateway="+address, "--gateway-token="+token, "--every=5s")
-	eventually(t, "the agent knows its pods", func() bool {
-		return strings.Contains(agent.get("/metrics"), `flameplane_agent_pods{node="n1",service="fast",team="shop"} 1`)
-	})
-	agent.holds(t)
-	rates(t, pinned, root, workloads)
+	n := begin(t, binary, programs, workloads)
+	n.agent.holds(t)
+	rates(t, n.pinned, n.root, workloads)
 	done := make(chan error, len(workloads))
 	for _, w := range workloads {
-		go w.run(t, programs[w.program], folders[w.service], done)
+		go w.run(t, programs[w.program], n.folders[w.service], done)
 	}
 	eventually(t, "some samples of the service whose rate changes", func() bool {
-		samples, _ := total(got.of(t, "changed"))
+		samples, _ := total(n.got.of(t, "changed"))
 		return samples > 100
 	})
-	declared[2]["sampleRateHz"] = 19
-	declare()
+	n.services[2]["sampleRateHz"] = 19
+	n.declare(t)
 	for range workloads {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
 	}
-	page := agent.get("/metrics")
-	agent.stop(t)
+	page := n.agent.get("/metrics")
+	n.agent.stop(t)
 	for _, outcome := range []string{"off", "thinned", "kept"} {
-		if strings.Contains(page, fmt.Sprintf("outcome=%q} 0\n", outcome)) || !strings.Contains(page, fmt.Sprintf("outcome=%q} ", outcome)) {
+		ticks := fmt.Sprintf("flameplane_agent_ticks_total{outcome=%q} ", outcome)
+		if strings.Contains(page, ticks+"0\n") || !strings.Contains(page, ticks) {
 			t.Errorf("no tick was %s", outcome)
 		}
 	}
 	for _, outcome := range []string{"lost_count", "lost_stack", "truncated"} {
-		if !strings.Contains(page, fmt.Sprintf("outcome=%q} 0\n", outcome)) {
+		if !strings.Contains(page, fmt.Sprintf("flameplane_agent_ticks_total{outcome=%q} 0\n", outcome)) {
 			t.Errorf("some ticks were %s:\n%s", outcome, page)
 		}
 	}
 	for _, w := range workloads {
-		w.judge(t, got, programs[w.program])
+		w.judge(t, n.got, programs[w.program])
 	}
-	samples, cpu := total(got.of(t, "changed"))
+	samples, cpu := total(n.got.of(t, "changed"))
 	if mean := float64(samples) / cpu.Seconds(); mean < 22 || mean > 96 {
 		t.Errorf("changed was sampled at %.0f Hz all the time", mean)
 	}
-	if services := len(got.labels); services != 5 {
-		t.Errorf("profiles of %v", got.labels)
+	if services := len(n.got.labels); services != 5 {
+		t.Errorf("profiles of %v", n.got.labels)
 	}
 }
 

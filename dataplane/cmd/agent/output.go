@@ -59,17 +59,24 @@ func (g *toGateway) add(groups []collect.Group) error {
 	var all []push.Series
 	for _, group := range groups {
 		whose, ok := g.node.Of(group.Path)
-		if !ok {
+		if !ok || !wants(whose, group.Name) {
 			// It was somebody's when it was sampled, and is nobody's now: a pod that ended or opted out since.
-			g.metrics.drop("nobody", group.Profile)
+			g.metrics.dropped.WithLabelValues("nobody").Add(float64(group.Samples))
 			continue
 		}
 		if !whose.GitRef {
 			g.metrics.gitRefMissing.WithLabelValues(whose.Labels["service_name"]).Inc()
 		}
-		all = append(all, push.Series{Labels: whose.Labels, Profile: group.Profile})
+		all = append(all, push.Series{Name: group.Name, Labels: whose.Labels, Profile: group.Profile, Samples: group.Samples})
 	}
 	return g.pusher.Add(all)
+}
+
+func wants(whose identity.Whose, name string) bool {
+	if name == offCPU {
+		return whose.OffCPU
+	}
+	return whose.Hz > 0
 }
 
 func (g *toGateway) end(ctx context.Context) error {
@@ -78,7 +85,7 @@ func (g *toGateway) end(ctx context.Context) error {
 	return nil
 }
 
-// toFolder writes one file for each cgroup and flush.
+// toFolder writes one file for each cgroup, kind and flush.
 type toFolder struct {
 	folder string
 	number int
@@ -88,7 +95,7 @@ func (f *toFolder) add(groups []collect.Group) error {
 	f.number++
 	for _, group := range groups {
 		name := strings.Trim(strings.ReplaceAll(group.Path, "/", "_"), "_")
-		file, err := os.Create(filepath.Join(f.folder, fmt.Sprintf("%06d-%s.pb.gz", f.number, name)))
+		file, err := os.Create(filepath.Join(f.folder, fmt.Sprintf("%06d-%s-%s.pb.gz", f.number, group.Name, name)))
 		if err != nil {
 			return err
 		}

@@ -17,15 +17,18 @@ import (
 	"flameplane.dev/dataplane/internal/push"
 )
 
-func group(t *testing.T, path string, samples uint64) collect.Group {
+func group(t *testing.T, path, name string, samples uint64) collect.Group {
 	t.Helper()
 	builder := cpuprofile.New(99)
+	if name == offCPU {
+		builder = cpuprofile.NewOffCPU()
+	}
 	builder.Add([]cpuprofile.Frame{{Function: "main.main"}}, samples, time.Second)
 	built, err := builder.Build(time.Now(), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return collect.Group{Path: path, Profile: built}
+	return collect.Group{Path: path, Name: name, Profile: built, Samples: samples}
 }
 
 // What is somebody's is sent; what is nobody's is dropped and counted, and so is a service without a git commit.
@@ -43,11 +46,14 @@ func TestOnlyWhatIsSomebodysIsSent(t *testing.T) {
 	}
 	got, address := gateway(t)
 	registry := prometheus.NewRegistry()
-	m := newMetrics(registry, "n1", nil, node)
+	m := newMetrics(registry, &fromKernel{known: node, node: "n1"})
 	ended := make(chan struct{})
 	close(ended)
 	out := &toGateway{node: node, metrics: m, ended: ended, pusher: push.New(address, token, 1<<20, m.dropped, registry)}
-	if err := out.add([]collect.Group{group(t, "/kubepods/pod"+uid, 7), group(t, "/system.slice/sshd.service", 5)}); err != nil {
+	if err := out.add([]collect.Group{
+		group(t, "/kubepods/pod"+uid, onCPU, 7), group(t, "/system.slice/sshd.service", onCPU, 5),
+		group(t, "/kubepods/pod"+uid, offCPU, 20), // asked for no more
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := out.end(context.Background()); err != nil {
@@ -56,7 +62,7 @@ func TestOnlyWhatIsSomebodysIsSent(t *testing.T) {
 	if samples, _ := total(got.of(t, "cart")); samples != 7 || len(got.labels) != 1 || got.labels["cart"]["pod"] != "cart-0" {
 		t.Errorf("%d samples, %v", samples, got.labels)
 	}
-	if dropped := testutil.ToFloat64(m.dropped.WithLabelValues("nobody")); dropped != 5 {
+	if dropped := testutil.ToFloat64(m.dropped.WithLabelValues("nobody")); dropped != 25 {
 		t.Errorf("%v samples of nobody", dropped)
 	}
 	if missing := testutil.ToFloat64(m.gitRefMissing.WithLabelValues("cart")); missing != 1 {
@@ -67,7 +73,7 @@ func TestOnlyWhatIsSomebodysIsSent(t *testing.T) {
 func TestAFolderGetsAFileForEachCgroup(t *testing.T) {
 	out := &toFolder{folder: t.TempDir()}
 	for range 2 {
-		if err := out.add([]collect.Group{group(t, "/", 1), group(t, "/kubepods/a", 2)}); err != nil {
+		if err := out.add([]collect.Group{group(t, "/", onCPU, 1), group(t, "/kubepods/a", onCPU, 2)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,7 +81,7 @@ func TestAFolderGetsAFileForEachCgroup(t *testing.T) {
 	if err != nil || len(files) != 4 {
 		t.Fatal(files, err)
 	}
-	opened, err := os.Open(filepath.Join(out.folder, "000002-kubepods_a.pb.gz"))
+	opened, err := os.Open(filepath.Join(out.folder, "000002-process_cpu-kubepods_a.pb.gz"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -17,8 +18,10 @@ import (
 	"flameplane.dev/dataplane/bpf"
 	"flameplane.dev/dataplane/internal/capability"
 	"flameplane.dev/dataplane/internal/collect"
+	"flameplane.dev/dataplane/internal/cpuprofile"
 	"flameplane.dev/dataplane/internal/identity"
 	"flameplane.dev/dataplane/internal/kernelsymbols"
+	"flameplane.dev/dataplane/internal/offcpu"
 	"flameplane.dev/dataplane/internal/pins"
 	"flameplane.dev/dataplane/internal/process"
 	"flameplane.dev/dataplane/internal/sampler"
@@ -29,6 +32,12 @@ const (
 	beats   = 10 // readings after which an agent that hangs is sampling no more
 	endTime = 20 * time.Second
 	healthy = time.Minute
+)
+
+// The profiles, as backends know them.
+const (
+	onCPU  = "process_cpu"
+	offCPU = "off_cpu"
 )
 
 // pinnedNode asks the pinned iterators.
@@ -44,6 +53,7 @@ func (n pinnedNode) Spaces(wanted []process.ID) (map[process.ID]process.Space, e
 type agent struct {
 	options   options
 	sampler   *sampler.Sampler
+	offCPU    *offcpu.OffCPU
 	collector *collect.Collector
 	node      *identity.Node
 	output    output
@@ -74,9 +84,19 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	a := &agent{options: o, sampler: counts, node: identity.NewNode(o.node, o.platformTeam, declared), baseHz: declared.BaseHz}
-	a.metrics = newMetrics(registry, o.node, counts, a.node)
-	a.collector = collect.New(counts, pinnedNode{opened}, known(opened), declared.BaseHz, collect.NewMetrics(registry), time.Now())
+	waits, err := offcpu.New(opened, runtime.NumCPU())
+	if err != nil {
+		return err
+	}
+	a := &agent{
+		options: o, sampler: counts, offCPU: waits, node: identity.NewNode(o.node, o.platformTeam, declared), baseHz: declared.BaseHz,
+	}
+	a.metrics = newMetrics(registry, &fromKernel{counts, waits, opened, a.node, o.node})
+	kinds := []collect.Kind{
+		{Name: onCPU, Counts: counts, New: func() *cpuprofile.Builder { return cpuprofile.New(declared.BaseHz) }},
+		{Name: offCPU, Counts: waits, New: cpuprofile.NewOffCPU, Below: "__schedule"},
+	}
+	a.collector = collect.New(kinds, pinnedNode{opened}, known(opened), collect.NewMetrics(registry), time.Now())
 	if a.output, err = newOutput(ctx, o, a.node, a.metrics, registry); err != nil {
 		return err
 	}
@@ -141,14 +161,14 @@ func (a *agent) turn() error {
 	if err != nil {
 		return err
 	}
-	rates := a.node.Rates(process.CgroupsOf(tasks))
+	told := a.node.Told(process.CgroupsOf(tasks))
 	if a.options.folder != "" {
-		rates = map[uint64]uint32{0: a.baseHz} // no API server that would say what to leave out
+		told = identity.Told{Rates: map[uint64]uint32{0: a.baseHz}} // no API server that would say what to leave out
 	}
-	if err := a.sampler.SetRates(rates); err != nil {
+	if err := errors.Join(a.sampler.SetRates(told.Rates), a.offCPU.Ask(told.OffCPU)); err != nil {
 		return err
 	}
-	if err := a.sampler.Beat(beats * a.options.read); err != nil {
+	if err := errors.Join(a.sampler.Beat(beats*a.options.read), a.offCPU.Beat(beats*a.options.read)); err != nil {
 		return err
 	}
 	if err := a.collector.Read(); err != nil {
@@ -170,5 +190,6 @@ func (a *agent) flush(now time.Time) error {
 func (a *agent) end() error {
 	ctx, stop := context.WithTimeout(context.Background(), endTime)
 	defer stop()
+	a.offCPU.End()
 	return errors.Join(a.collector.Read(), a.flush(time.Now()), a.output.end(ctx))
 }

@@ -159,7 +159,7 @@ func apiServer(t *testing.T, pods []core.Pod) (address, authority string) {
 	return server.Listener.Addr().String(), out.String()
 }
 
-// received is a gateway: what came, merged by service.
+// received is a gateway: what came, merged by service; of CPU time by its name alone, of others by both names.
 type received struct {
 	pushv1connect.UnimplementedPusherServiceHandler
 
@@ -189,6 +189,9 @@ func (g *received) Push(_ context.Context, r *connect.Request[pushv1.PushRequest
 			return nil, connect.NewError(connect.CodeInvalidArgument, err)
 		}
 		service := labels["service_name"]
+		if name := labels["__name__"]; name != onCPU {
+			service += " " + name
+		}
 		g.labels[service] = labels
 		g.profiles[service] = append(g.profiles[service], read)
 	}
@@ -205,7 +208,7 @@ func gateway(t *testing.T) (*received, string) {
 	return g, server.URL
 }
 
-// of is all that came of a service.
+// of is all CPU time that came of a service; with a name behind it, what came under that.
 func (g *received) of(t *testing.T, service string) *profile.Profile {
 	t.Helper()
 	g.mutex.Lock()

@@ -23,12 +23,14 @@ import (
 type workload struct {
 	service, uid string
 	hz           uint32
+	types        []string // that are declared; CPU time alone if there are none
 	annotations  map[string]string
 	program      string // of those that are built here, or an installed one
 	arguments    []string
 	names        string // how its functions are found: by the profile, by their place in the file, or not at all
 	kernel       string // a function of the kernel that it spends its time in
 
+	said         []byte
 	used         time.Duration
 	heavy, light time.Duration
 }
@@ -46,6 +48,7 @@ func (w *workload) run(t *testing.T, program, cgroup string, done chan<- error) 
 	opened := inCgroup(t, cgroup, command)
 	defer opened.Close()
 	err := command.Run()
+	w.said = out.Bytes()
 	w.used = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 	if err == nil && w.names != "" {
 		var said struct{ Heavy, Light int64 }
@@ -59,17 +62,19 @@ func built(t *testing.T) map[string]string {
 	t.Helper()
 	folder := t.TempDir()
 	found := map[string]string{}
-	for _, name := range []string{"go", "c", "c without frame pointers"} {
+	for _, name := range []string{"go", "c", "c without frame pointers", "waits"} {
 		found[name] = filepath.Join(folder, strings.ReplaceAll(name, " ", "-"))
 	}
-	gcc := func(program string, flags ...string) *exec.Cmd {
-		return exec.Command("gcc", append([]string{"-O2", "-Wl,--build-id", "-o", program, "testdata/busyc/busy.c"}, flags...)...)
+	gcc := func(program, source string, flags ...string) *exec.Cmd {
+		return exec.Command("gcc", append([]string{"-O2", "-Wl,--build-id", "-o", program, source}, flags...)...)
 	}
-	compiler := gcc(found["c"], "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer")
-	other := gcc(found["c without frame pointers"], "-fomit-frame-pointer")
+	framed := []string{"-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer"}
+	compiler := gcc(found["c"], "testdata/busyc/busy.c", framed...)
+	other := gcc(found["c without frame pointers"], "testdata/busyc/busy.c", "-fomit-frame-pointer")
+	waits := gcc(found["waits"], "testdata/waits/waits.c", framed...)
 	linker := exec.Command("go", "build", "-ldflags=-s -w", "-o", found["go"], "./testdata/busygo")
 	linker.Env = append(os.Environ(), "CGO_ENABLED=0")
-	for _, command := range []*exec.Cmd{compiler, other, linker} {
+	for _, command := range []*exec.Cmd{compiler, other, waits, linker} {
 		if said, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, said)
 		}
@@ -77,7 +82,7 @@ func built(t *testing.T) map[string]string {
 	return found
 }
 
-// inFunctions is the CPU time in which each function of a program was somewhere in the stack.
+// inFunctions is the time in which each function of a program was somewhere in the stack.
 func inFunctions(p *profile.Profile, name func(*profile.Location) string) map[string]time.Duration {
 	found := map[string]time.Duration{}
 	for _, sample := range p.Sample {
@@ -85,7 +90,7 @@ func inFunctions(p *profile.Profile, name func(*profile.Location) string) map[st
 		for _, location := range sample.Location {
 			if function := name(location); function != "" && !seen[function] {
 				seen[function] = true
-				found[function] += time.Duration(sample.Value[1])
+				found[function] += time.Duration(sample.Value[len(sample.Value)-1])
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-// Package collect turns the sampler's counts into one profile for each cgroup.
+// Package collect turns what was counted in the kernel into one profile for each cgroup and kind.
 package collect
 
 import (
@@ -17,6 +17,7 @@ const (
 	keptSpaces = 4096              // processes whose mappings are remembered
 	forgotten  = 128               // readings after which a process that was not seen again is forgotten
 	askedAgain = 8                 // readings between two questions for what may be no address at all
+	innermost  = 5                 // frames among which the one that asks for a stack is
 	unknown    = "/[cgroup ended]" // its last process ended before it was listed
 )
 
@@ -32,25 +33,45 @@ type Node interface {
 	Spaces([]process.ID) (map[process.ID]process.Space, error)
 }
 
-// Group is what ran in one cgroup.
+// Kind is one of the profiles that are made: by the samples of the clock, or of the time off the CPU.
+type Kind struct {
+	Name   string // as backends know it
+	Counts Counts
+	New    func() *cpuprofile.Builder
+	Below  string // a kernel's function: what it calls is no part of the stacks, however deep it is
+}
+
+// Group is what ran, or waited, in one cgroup.
 type Group struct {
 	Path    string
+	Name    string // of the kind
 	Profile *profile.Profile
+	Samples uint64
 }
 
 // Collector gathers between two flushes.
 type Collector struct {
-	counts  Counts
+	kinds   []Kind
 	node    Node
 	symbols *symbols.Symbols
-	baseHz  uint32
 	metrics *Metrics
 
 	readings uint64
 	paths    map[uint64]string
 	spaces   map[process.ID]*mapped
-	builders map[uint64]*cpuprofile.Builder
+	builders map[target]*cpuprofile.Builder
 	since    time.Time
+}
+
+type target struct {
+	kind   int
+	cgroup uint64
+}
+
+// counted is one count, and which of the kinds it is of.
+type counted struct {
+	sampler.Count
+	kind int
 }
 
 type mapped struct {
@@ -60,10 +81,10 @@ type mapped struct {
 }
 
 // New starts at “now“.
-func New(counts Counts, node Node, known *symbols.Symbols, baseHz uint32, metrics *Metrics, now time.Time) *Collector {
+func New(kinds []Kind, node Node, known *symbols.Symbols, metrics *Metrics, now time.Time) *Collector {
 	return &Collector{
-		counts: counts, node: node, symbols: known, baseHz: baseHz, metrics: metrics, since: now,
-		paths: map[uint64]string{}, spaces: map[process.ID]*mapped{}, builders: map[uint64]*cpuprofile.Builder{},
+		kinds: kinds, node: node, symbols: known, metrics: metrics, since: now,
+		paths: map[uint64]string{}, spaces: map[process.ID]*mapped{}, builders: map[target]*cpuprofile.Builder{},
 	}
 }
 
@@ -87,14 +108,16 @@ func (c *Collector) Tasks() ([]process.Task, error) {
 // Read takes what was counted since the last reading. It is called often: a process that ended has no mappings.
 func (c *Collector) Read() error {
 	c.readings++
-	counts, err := c.counts.Drain()
-	if err != nil {
-		return err
-	}
-	byProcess := map[process.ID][]sampler.Count{}
-	for _, count := range counts {
-		id := process.ID{Tgid: count.Tgid, Start: count.Start, Program: count.Program}
-		byProcess[id] = append(byProcess[id], count)
+	byProcess := map[process.ID][]counted{}
+	for kind, each := range c.kinds {
+		counts, err := each.Counts.Drain()
+		if err != nil {
+			return err
+		}
+		for _, count := range counts {
+			id := process.ID{Tgid: count.Tgid, Start: count.Start, Program: count.Program}
+			byProcess[id] = append(byProcess[id], counted{count, kind})
+		}
 	}
 	var wanted []process.ID
 	for id := range byProcess {
@@ -143,10 +166,10 @@ func (c *Collector) ask(wanted []process.ID) error {
 }
 
 // hasMoved is whether code ran that lies nowhere. Of callers that is often so where there are no frame pointers.
-func (c *Collector) hasMoved(known *mapped, counts []sampler.Count) bool {
+func (c *Collector) hasMoved(known *mapped, counts []counted) bool {
 	recently := c.readings-known.asked < askedAgain
 	for _, count := range counts {
-		stack, _ := c.counts.Stack(count.User)
+		stack, _ := c.stack(count, count.User)
 		for depth, address := range stack {
 			if depth > 0 && recently {
 				break
@@ -159,31 +182,36 @@ func (c *Collector) hasMoved(known *mapped, counts []sampler.Count) bool {
 	return false
 }
 
-func (c *Collector) add(id process.ID, counts []sampler.Count) {
+func (c *Collector) add(id process.ID, counts []counted) {
 	resolver := c.symbols.Of(id, c.spaces[id].space)
 	for _, count := range counts {
-		builder, ok := c.builders[count.Cgroup]
+		at := target{count.kind, count.Cgroup}
+		builder, ok := c.builders[at]
 		if !ok {
-			builder = cpuprofile.New(c.baseHz)
-			c.builders[count.Cgroup] = builder
+			builder = c.kinds[count.kind].New()
+			c.builders[at] = builder
 		}
-		builder.Add(c.frames(resolver, count), count.Number, count.CPU())
+		builder.Add(c.frames(resolver, count), count.Number, count.Time())
 	}
 }
 
-// frames are the kernel's above the program's, innermost first. CPU time without a stack is CPU time all the same.
-func (c *Collector) frames(resolver *symbols.Process, count sampler.Count) []cpuprofile.Frame {
+func (c *Collector) stack(count counted, key uint64) ([]uint64, bool) {
+	return c.kinds[count.kind].Counts.Stack(key)
+}
+
+// frames are the kernel's above the program's, innermost first. Time without a stack is time all the same.
+func (c *Collector) frames(resolver *symbols.Process, count counted) []cpuprofile.Frame {
 	var frames []cpuprofile.Frame
 	if count.Kernel != 0 {
-		addresses, ok := c.counts.Stack(count.Kernel)
+		addresses, ok := c.stack(count, count.Kernel)
 		if !ok {
 			frames = append(frames, symbols.Lost)
 			c.metrics.StacksLost.Add(float64(count.Number))
 		}
-		frames = append(frames, c.symbols.KernelFrames(addresses)...)
+		frames = append(frames, below(c.kinds[count.kind].Below, c.symbols.KernelFrames(addresses))...)
 	}
 	if count.User != 0 {
-		addresses, ok := c.counts.Stack(count.User)
+		addresses, ok := c.stack(count, count.User)
 		if !ok {
 			frames = append(frames, symbols.Lost)
 			c.metrics.StacksLost.Add(float64(count.Number))
@@ -198,6 +226,16 @@ func (c *Collector) frames(resolver *symbols.Process, count sampler.Count) []cpu
 	return frames
 }
 
+// below cuts off a function and what it calls. Only its last calls can be meant.
+func below(function string, stack []cpuprofile.Frame) []cpuprofile.Frame {
+	for i, frame := range stack[:min(len(stack), innermost)] {
+		if function != "" && frame.Function == function {
+			return stack[i+1:]
+		}
+	}
+	return stack
+}
+
 func (c *Collector) forget() {
 	for id, known := range c.spaces {
 		if c.readings-known.seen > forgotten || len(c.spaces) > keptSpaces {
@@ -209,20 +247,21 @@ func (c *Collector) forget() {
 // Flush ends the profiles and begins new ones.
 func (c *Collector) Flush(now time.Time) ([]Group, error) {
 	var groups []Group
-	for cgroup, builder := range c.builders {
+	for at, builder := range c.builders {
+		name := c.kinds[at.kind].Name
 		built, err := builder.Build(c.since, now.Sub(c.since))
 		if err != nil {
-			return nil, fmt.Errorf("profile of cgroup %d: %w", cgroup, err)
+			return nil, fmt.Errorf("%s of cgroup %d: %w", name, at.cgroup, err)
 		}
-		path, ok := c.paths[cgroup]
+		path, ok := c.paths[at.cgroup]
 		if !ok {
 			path = unknown
-			if cgroup == 1 {
+			if at.cgroup == 1 {
 				path = "/" // the root, in whose list of names there is none
 			}
 		}
-		groups = append(groups, Group{path, built})
+		groups = append(groups, Group{path, name, built, builder.Number()})
 	}
-	c.builders, c.since = map[uint64]*cpuprofile.Builder{}, now
+	c.builders, c.since = map[target]*cpuprofile.Builder{}, now
 	return groups, nil
 }

@@ -3,6 +3,7 @@ package collect
 import (
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"flameplane.dev/dataplane/bpf"
+	"flameplane.dev/dataplane/internal/cpuprofile"
 	"flameplane.dev/dataplane/internal/process"
 	"flameplane.dev/dataplane/internal/sampler"
 	"flameplane.dev/dataplane/internal/symbols"
@@ -62,7 +64,8 @@ func sample(cgroup uint64, id process.ID, user, kernel uint64, hz uint32) bpf.Sa
 func begin(w *world) (*Collector, *Metrics) {
 	metrics := NewMetrics(prometheus.NewRegistry())
 	known := symbols.New(nil, func(process.ID) io.ReaderAt { return nothing{} })
-	return New(w, w, known, 99, metrics, began), metrics
+	kinds := []Kind{{Name: "process_cpu", Counts: w, New: func() *cpuprofile.Builder { return cpuprofile.New(99) }}}
+	return New(kinds, w, known, metrics, began), metrics
 }
 
 func flushed(t *testing.T, c *Collector) map[string]*profile.Profile {
@@ -174,6 +177,65 @@ func TestAProcessThatBecomesAnotherProgram(t *testing.T) {
 		if known := mapping != nil && mapping.File == "/bin/b"; known != (sample.Value[0] == 5) {
 			t.Errorf("%d samples in %+v", sample.Value[0], mapping)
 		}
+	}
+}
+
+// Both kinds come of one process, whose mappings are asked for once.
+func TestAProfileForEachKind(t *testing.T) {
+	w := &world{
+		stacks: map[uint64][]uint64{1: {0x1100}}, spaces: map[process.ID]process.Space{one: {library}},
+		counts: []sampler.Count{{Sample: sample(8, one, 1, 0, 99), Number: 99}},
+	}
+	waits := &world{
+		stacks: map[uint64][]uint64{1: {0x1200}},
+		counts: []sampler.Count{{Sample: sample(8, one, 1, 0, 0), Number: 4, Blocked: time.Minute}},
+	}
+	c, _ := begin(w)
+	c.kinds = append(c.kinds, Kind{Name: "off_cpu", Counts: waits, New: cpuprofile.NewOffCPU})
+	if err := c.Read(); err != nil {
+		t.Fatal(err)
+	}
+	groups, err := c.Flush(began.Add(time.Second))
+	if err != nil || len(groups) != 2 || w.asked != 1 {
+		t.Fatalf("%v %v, asked %d times", groups, err, w.asked)
+	}
+	for _, group := range groups {
+		values, address := group.Profile.Sample[0].Value, group.Profile.Sample[0].Location[0].Address
+		switch group.Name {
+		case "process_cpu":
+			if !slices.Equal(values, []int64{99, int64(time.Second)}) || address != 0x100 || group.Samples != 99 {
+				t.Errorf("%+v", group)
+			}
+		case "off_cpu":
+			if !slices.Equal(values, []int64{int64(time.Minute)}) || address != 0x200 || group.Samples != 4 {
+				t.Errorf("%+v", group)
+			}
+		default:
+			t.Errorf("%+v", group)
+		}
+	}
+}
+
+// Another program on the same tracepoint makes stacks one frame deeper.
+func TestTheSchedulerIsCutOff(t *testing.T) {
+	stack := func(names ...string) (frames []cpuprofile.Frame) {
+		for _, name := range names {
+			frames = append(frames, cpuprofile.Frame{Function: name})
+		}
+		return frames
+	}
+	want := stack("schedule", "do_nanosleep", "main")
+	for _, found := range [][]cpuprofile.Frame{
+		want, stack("__schedule", "schedule", "do_nanosleep", "main"),
+		stack("bpf_prog", "__traceiter_sched_switch", "__schedule", "schedule", "do_nanosleep", "main"),
+	} {
+		if cut := below("__schedule", found); !slices.Equal(cut, want) {
+			t.Errorf("%v", cut)
+		}
+	}
+	deep := stack("a", "b", "c", "d", "e", "__schedule", "f")
+	if cut := below("__schedule", deep); !slices.Equal(cut, deep) || len(below("", deep)) != len(deep) || len(below("x", nil)) != 0 {
+		t.Errorf("%v", cut)
 	}
 }
 

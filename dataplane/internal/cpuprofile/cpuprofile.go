@@ -1,4 +1,4 @@
-// Package cpuprofile makes a pprof profile of on-CPU samples.
+// Package cpuprofile makes pprof profiles, of samples on the CPU and of time off it.
 package cpuprofile
 
 import (
@@ -34,6 +34,7 @@ type Builder struct {
 	functions map[function]*profile.Function
 	locations map[Frame]*profile.Location
 	samples   map[string]*profile.Sample
+	number    uint64
 }
 
 type function struct {
@@ -43,19 +44,29 @@ type function struct {
 
 // New begins one. The sample types are those of Go's own CPU profiles.
 func New(baseHz uint32) *Builder {
-	return &Builder{
-		profile: &profile.Profile{
-			SampleType: []*profile.ValueType{{Type: "samples", Unit: "count"}, {Type: "cpu", Unit: "nanoseconds"}},
-			PeriodType: &profile.ValueType{Type: "cpu", Unit: "nanoseconds"},
-			Period:     int64(time.Second) / int64(max(baseHz, 1)),
-		},
-		mappings: map[Image]*profile.Mapping{}, functions: map[function]*profile.Function{},
-		locations: map[Frame]*profile.Location{}, samples: map[string]*profile.Sample{},
-	}
+	b := begin("samples", "count", "cpu", "nanoseconds")
+	b.profile.PeriodType = &profile.ValueType{Type: "cpu", Unit: "nanoseconds"}
+	b.profile.Period = int64(time.Second) / int64(max(baseHz, 1))
+	return b
 }
 
-// Add adds a stack, innermost frame first, that was seen “number“ times and stands for that much CPU time.
-func (b *Builder) Add(stack []Frame, number uint64, cpu time.Duration) {
+// NewOffCPU begins one of blocked time, as Pyroscope names it (off_cpu:off_cpu:nanoseconds::, without a period, in
+// pkg/ingester/otlp/convert.go) after the OpenTelemetry eBPF profiler. Parca's is wallclock:nanoseconds.
+func NewOffCPU() *Builder { return begin("off_cpu", "nanoseconds") }
+
+func begin(types ...string) *Builder {
+	b := &Builder{
+		profile: &profile.Profile{}, mappings: map[Image]*profile.Mapping{}, functions: map[function]*profile.Function{},
+		locations: map[Frame]*profile.Location{}, samples: map[string]*profile.Sample{},
+	}
+	for i := 0; i < len(types); i += 2 {
+		b.profile.SampleType = append(b.profile.SampleType, &profile.ValueType{Type: types[i], Unit: types[i+1]})
+	}
+	return b
+}
+
+// Add adds a stack, innermost frame first, that was seen “number“ times and stands for that much time.
+func (b *Builder) Add(stack []Frame, number uint64, long time.Duration) {
 	var key []byte
 	locations := make([]*profile.Location, len(stack))
 	for i, frame := range stack {
@@ -64,13 +75,19 @@ func (b *Builder) Add(stack []Frame, number uint64, cpu time.Duration) {
 	}
 	sample, ok := b.samples[string(key)]
 	if !ok {
-		sample = &profile.Sample{Location: locations, Value: []int64{0, 0}}
+		sample = &profile.Sample{Location: locations, Value: make([]int64, len(b.profile.SampleType))}
 		b.samples[string(key)] = sample
 		b.profile.Sample = append(b.profile.Sample, sample)
 	}
-	sample.Value[0] += int64(number)
-	sample.Value[1] += int64(cpu)
+	b.number += number
+	if len(sample.Value) > 1 {
+		sample.Value[0] += int64(number)
+	}
+	sample.Value[len(sample.Value)-1] += int64(long)
 }
+
+// Number is how many samples were added. A profile of blocked time does not tell.
+func (b *Builder) Number() uint64 { return b.number }
 
 // Build ends it. It is valid, or the error says what is not.
 func (b *Builder) Build(start time.Time, long time.Duration) (*profile.Profile, error) {

@@ -48,3 +48,31 @@ func TestOneProfileOfManyProcesses(t *testing.T) {
 		t.Errorf("%d %d %d", read.Period, read.TimeNanos, read.DurationNanos)
 	}
 }
+
+// Every backend keeps it under this name, and the nightly merge sums it.
+func TestOffCPUIsNamedAsTheFieldDoes(t *testing.T) {
+	b := NewOffCPU()
+	b.Add([]Frame{{Function: "schedule"}}, 3, 2*time.Second)
+	b.Add([]Frame{{Function: "schedule"}}, 1, time.Second)
+	built, err := b.Build(time.Unix(1000, 0), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := built.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	read, err := profile.Parse(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(read.SampleType) != 1 || *read.SampleType[0] != (profile.ValueType{Type: "off_cpu", Unit: "nanoseconds"}) {
+		t.Errorf("%+v", read.SampleType)
+	}
+	if *read.PeriodType != (profile.ValueType{}) || read.Period != 0 {
+		t.Errorf("%+v %d", read.PeriodType, read.Period)
+	}
+	if len(read.Sample) != 1 || read.Sample[0].Value[0] != int64(3*time.Second) || b.Number() != 4 {
+		t.Errorf("%v, %d", read, b.Number())
+	}
+}

@@ -33,7 +33,15 @@ func TestTheNodeAgentPushes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, pusher.Series{Labels: map[string]string{"team": team, "service_name": "one", "pod": "one-0"}, Profile: built})
+		labels := map[string]string{"team": team, "service_name": "one", "pod": "one-0"}
+		waited := cpuprofile.NewOffCPU()
+		waited.Add([]cpuprofile.Frame{{Function: "schedule"}}, 5, time.Second)
+		off, err := waited.Build(time.Now().Add(-time.Minute), 15*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, pusher.Series{Name: "off_cpu", Labels: labels, Profile: off, Samples: waited.Number()})
+		all = append(all, pusher.Series{Name: "process_cpu", Labels: labels, Profile: built, Samples: builder.Number()})
 	}
 	if err := client.Add(all); err != nil {
 		t.Fatal(err)
@@ -44,7 +52,7 @@ func TestTheNodeAgentPushes(t *testing.T) {
 	if !slices.Equal(reached, []string{"catalog", "payments"}) {
 		t.Errorf("reached %v", reached)
 	}
-	if refused := testutil.ToFloat64(dropped.WithLabelValues("refused")); refused != 7 {
+	if refused := testutil.ToFloat64(dropped.WithLabelValues("refused")); refused != 12 {
 		t.Errorf("%v samples were refused", refused)
 	}
 }

@@ -40,9 +40,12 @@ func (f *Forward) Send(source identity.Source, name string, p *profile.Profile) 
 	if !source.GitRef {
 		f.gitRefMissing.WithLabelValues(source.Service.Name).Inc()
 	}
-	one := push.Series{Labels: maps.Clone(source.Labels), Profile: p}
+	one := push.Series{Name: name, Labels: maps.Clone(source.Labels), Profile: p}
 	// Delta says that the backend is not to take the difference to the profile before: that has been done.
-	one.Labels["__name__"], one.Labels["__delta__"] = name, "false"
+	one.Labels["__delta__"] = "false"
+	for _, sample := range p.Sample {
+		one.Samples += uint64(max(sample.Value[0], 0))
+	}
 	if err := one.Pack(); err != nil {
 		return err
 	}

@@ -70,6 +70,9 @@ func (s *Service) cpuFromInside() bool {
 	return s.CPUSource == "agent" && slices.Contains(s.Types, "cpu")
 }
 
+// offCPU is whether the agent counts its blocked time. Nothing of a service at rate 0 is profiled.
+func (s *Service) offCPU() bool { return s.Hz > 0 && slices.Contains(s.Types, "offcpu") }
+
 // selects is whether a pod is one of the service's.
 func (s *Service) selects(namespace string, labels map[string]string) bool {
 	if namespace != s.Namespace {

@@ -82,6 +82,7 @@ type Whose struct {
 	Team   string
 	Labels map[string]string
 	Hz     uint32
+	OffCPU bool
 	GitRef bool // it is known
 }
 
@@ -102,7 +103,7 @@ func (n *Node) Of(path string) (Whose, bool) {
 	container := pod.Containers[place.Container]
 	if service := n.serviceOf(pod); service != nil {
 		whose := n.whose(pod, service, container)
-		return whose, whose.Hz > 0
+		return whose, whose.Hz > 0 || whose.OffCPU
 	}
 	labels := podLabels(pod, container)
 	labels["service_name"] = pod.Namespace + "/" + owner(pod)
@@ -135,7 +136,7 @@ func podLabels(pod Pod, container string) map[string]string {
 // whose labels what comes of a pod of a service.
 func (n *Node) whose(pod Pod, service *Service, container string) Whose {
 	labels := podLabels(pod, container)
-	whose := Whose{Team: service.Team, Labels: labels, Hz: min(service.rate(), n.declared.BaseHz)}
+	whose := Whose{Team: service.Team, Labels: labels, Hz: min(service.rate(), n.declared.BaseHz), OffCPU: service.offCPU()}
 	labels["service_name"], labels["team"], labels["node"] = service.Name, service.Team, n.name
 	for label, key := range map[string]string{"service_version": service.Labels.Version, "track": service.Labels.Track} {
 		if value := pod.value(key); value != "" {
@@ -161,16 +162,22 @@ func (n *Node) uid(found string) string {
 	return strings.ReplaceAll(found, "-", "")
 }
 
-// Rates are what the sampler is told: the rate of each pod by its own cgroup, which holds for its containers from the
-// first sample of each, and of everything else by 0. “processes“ have their own cgroup last.
-func (n *Node) Rates(processes iter.Seq[[]Cgroup]) map[uint64]uint32 {
-	rates := map[uint64]uint32{}
+// Told is what the BPF programs are told: of each pod by its own cgroup, which holds for its containers from the first
+// sample of each, and of everything else by 0.
+type Told struct {
+	Rates  map[uint64]uint32
+	OffCPU []uint64 // those whose blocked time is counted
+}
+
+// Told says it of what runs. “processes“ have their own cgroup last.
+func (n *Node) Told(processes iter.Seq[[]Cgroup]) Told {
+	told := Told{Rates: map[uint64]uint32{}}
 	if whose, ok := n.Of("/"); ok {
-		rates[0] = whose.Hz
+		told.Rates[0] = whose.Hz
 	}
 	for cgroups := range processes {
 		for _, cgroup := range cgroups {
-			if _, told := rates[cgroup.ID]; told {
+			if _, known := told.Rates[cgroup.ID]; known {
 				break
 			}
 			if _, ok := PlaceOf(cgroup.Path); !ok {
@@ -178,13 +185,16 @@ func (n *Node) Rates(processes iter.Seq[[]Cgroup]) map[uint64]uint32 {
 			}
 			whose, ok := n.Of(cgroup.Path)
 			if !ok {
-				whose.Hz = 0
+				whose = Whose{}
 			}
-			rates[cgroup.ID] = whose.Hz
+			told.Rates[cgroup.ID] = whose.Hz
+			if whose.OffCPU {
+				told.OffCPU = append(told.OffCPU, cgroup.ID)
+			}
 			break // what lies below it is the same pod
 		}
 	}
-	return rates
+	return told
 }
 
 // Pods counts the pods of each declared service, by name and team.

@@ -93,7 +93,11 @@ func node(t *testing.T, team string) *Node {
 		{"service": "cart", "team": "shop", "namespace": "shop", "selector": {"app": "cart"}, "sampleRateHz": 19,
 		 "types": ["cpu"], "cpuSource": "ebpf", "labels": {"version": "v", "gitRef": "ref", "track": "track"}},
 		{"service": "inside", "team": "shop", "namespace": "shop", "selector": {"app": "inside"}, "sampleRateHz": 99,
-		 "types": ["cpu"], "cpuSource": "agent"}]}`), &declared); err != nil {
+		 "types": ["cpu"], "cpuSource": "agent"},
+		{"service": "waits", "team": "shop", "namespace": "shop", "selector": {"app": "waits"}, "sampleRateHz": 99,
+		 "types": ["cpu", "offcpu"], "cpuSource": "agent"},
+		{"service": "silent", "team": "shop", "namespace": "shop", "selector": {"app": "silent"}, "sampleRateHz": 0,
+		 "types": ["cpu", "offcpu"], "cpuSource": "ebpf"}]}`), &declared); err != nil {
 		t.Fatal(err)
 	}
 	return NewNode("n1", team, &declared)
@@ -167,14 +171,40 @@ func TestRatesStandAtThePod(t *testing.T) {
 		}
 	}
 	tasks := slices.Values([][]Cgroup{task(uid, 10), task(uid, 10), task(other, 20), {{ID: 3, Path: "/a"}}, {}})
-	if found := n.Rates(tasks); !maps.Equal(found, map[uint64]uint32{10: 19, 20: 0}) {
+	if found := n.Told(tasks); !maps.Equal(found.Rates, map[uint64]uint32{10: 19, 20: 0}) || len(found.OffCPU) != 0 {
 		t.Errorf("%v", found)
 	}
 	if found := n.Pods(); len(found) != 1 || found[[2]string{"cart", "shop"}] != 1 {
 		t.Errorf("%v", found)
 	}
 	n = node(t, "platform") // whose pods are not known yet
-	if found := n.Rates(tasks); !maps.Equal(found, map[uint64]uint32{0: 99, 10: 0, 20: 0}) {
+	if found := n.Told(tasks); !maps.Equal(found.Rates, map[uint64]uint32{0: 99, 10: 0, 20: 0}) || len(found.OffCPU) != 0 {
 		t.Errorf("%v", found)
+	}
+}
+
+// Blocked time is counted for who declares it, wherever its CPU time comes from, and of nobody who is left out.
+func TestOffCPUIsForWhoAsks(t *testing.T) {
+	for name, one := range map[string]struct {
+		pod  Pod
+		asks bool
+	}{
+		"declared, CPU from inside": {pod("shop", "w-1", map[string]string{"app": "waits"}, nil), true},
+		"not declared":              {pod("shop", "cart-1", map[string]string{"app": "cart"}, nil), false},
+		"at rate 0":                 {pod("shop", "s-1", map[string]string{"app": "silent"}, nil), false},
+		"opted out":                 {pod("shop", "w-1", map[string]string{"app": "waits"}, map[string]string{"x/profile": "false"}), false},
+		"the platform's":            {pod("other", "db-0", nil, nil), false},
+	} {
+		n := node(t, "platform")
+		n.SetPods(map[string]Pod{uid: one.pod})
+		told := n.Told(slices.Values([][]Cgroup{{
+			{ID: 2, Path: "/kubepods"}, {ID: 10, Path: "/kubepods/pod" + uid}, {ID: 11, Path: "/kubepods/pod" + uid + "/" + container64},
+		}}))
+		if asks := slices.Equal(told.OffCPU, []uint64{10}); asks != one.asks || !asks && len(told.OffCPU) != 0 {
+			t.Errorf("%s: %v", name, told)
+		}
+		if whose, ok := n.Of("/kubepods/pod" + uid); whose.OffCPU != one.asks || one.asks && (!ok || whose.Hz != 0) {
+			t.Errorf("%s: %+v", name, whose)
+		}
 	}
 }

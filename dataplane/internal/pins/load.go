@@ -15,6 +15,7 @@ import (
 const (
 	folderMode = 0o750 // the agent opens pins, and neither adds nor removes any
 	pinMode    = 0o660
+	linkSuffix = "_link"
 )
 
 // iterators print when they are read: a program, and the map over whose elements it runs.
@@ -24,10 +25,16 @@ var iterators = map[string]struct{ program, over string }{
 	bpf.Symbols:  {bpf.ListSymbols, ""},
 }
 
-// shared are the maps that the agent opens, and programs those that it attaches or runs.
+// tracepoints are attached here, by links that are pinned: the agent could not attach them.
+var tracepoints = map[string]string{bpf.Blocks: bpf.OffCPU}
+
+// shared are the maps that the agent opens, and programs those that it attaches, runs, or asks for their cost.
 var (
-	shared   = []string{bpf.Control, bpf.Rates, bpf.Counts, bpf.Stacks, bpf.Outcomes, bpf.Wanted, bpf.Answers}
-	programs = []string{bpf.OnCPU, bpf.ReadMemory}
+	shared = []string{
+		bpf.Control, bpf.Rates, bpf.Counts, bpf.Stacks, bpf.Outcomes, bpf.Wanted, bpf.Answers,
+		bpf.OffControl, bpf.OffAsked, bpf.OffCounts, bpf.OffStacks, bpf.OffOutcomes,
+	}
+	programs = []string{bpf.OnCPU, bpf.ReadMemory, bpf.OffCPU}
 )
 
 type pinned interface{ Pin(path string) error }
@@ -86,6 +93,13 @@ func gather(name string, collection *ebpf.Collection, found map[string]pinned) e
 			return fmt.Errorf("attach %s: %w", iterator.program, err)
 		}
 		found[iterator.program] = attached
+	}
+	if program, ok := tracepoints[name]; ok {
+		attached, err := link.AttachTracing(link.TracingOptions{Program: collection.Programs[program]})
+		if err != nil {
+			return fmt.Errorf("attach %s: %w", program, err)
+		}
+		found[program+linkSuffix] = attached
 	}
 	return nil
 }

@@ -48,25 +48,41 @@ func TestABackendStoresIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = p.Add([]Series{{Labels: map[string]string{
+	waited := cpuprofile.NewOffCPU()
+	waited.Add([]cpuprofile.Frame{{Function: "schedule"}, {Function: "main.wait"}}, 3, 2*time.Second)
+	off, err := waited.Build(now.Add(-10*time.Second), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]string{
 		"service_name": "cart", "team": "shop", "namespace": "shop", "pod": "cart-0", "container": "main", "node": "n1",
 		"service_version": "1.2", "service_git_ref": "0123456789abcdef0123456789abcdef01234567", "track": "stable",
-	}, Profile: built}})
-	if err != nil {
+	}
+	if err := p.Add([]Series{
+		{Name: "process_cpu", Labels: labels, Profile: built}, {Name: "off_cpu", Labels: labels, Profile: off},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	p.Flush(context.Background())
 
 	querier := querierv1connect.NewQuerierServiceClient(http.DefaultClient, server.URL)
-	answer, err := querier.SelectMergeStacktraces(context.Background(), connect.NewRequest(&querierv1.SelectMergeStacktracesRequest{
-		ProfileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds", LabelSelector: `{service_name="cart",track="stable"}`,
-		Start: now.Add(-time.Minute).UnixMilli(), End: now.Add(time.Minute).UnixMilli(),
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	graph := answer.Msg.Flamegraph
-	if graph.GetTotal() != int64(time.Second) || !slices.Contains(graph.GetNames(), "main.main") {
-		t.Errorf("%d ns of %v", graph.GetTotal(), graph.GetNames())
+	for kind, want := range map[string]struct {
+		total    time.Duration
+		function string
+	}{
+		"process_cpu:cpu:nanoseconds:cpu:nanoseconds": {time.Second, "main.main"},
+		"off_cpu:off_cpu:nanoseconds::":               {2 * time.Second, "main.wait"},
+	} {
+		answer, err := querier.SelectMergeStacktraces(context.Background(), connect.NewRequest(&querierv1.SelectMergeStacktracesRequest{
+			ProfileTypeID: kind, LabelSelector: `{service_name="cart",track="stable"}`,
+			Start: now.Add(-time.Minute).UnixMilli(), End: now.Add(time.Minute).UnixMilli(),
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		graph := answer.Msg.Flamegraph
+		if graph.GetTotal() != int64(want.total) || !slices.Contains(graph.GetNames(), want.function) {
+			t.Errorf("%s: %d ns of %v", kind, graph.GetTotal(), graph.GetNames())
+		}
 	}
 }

@@ -26,16 +26,16 @@ const (
 	firstBackoff = 500 * time.Millisecond
 	maxBackoff   = 30 * time.Second
 	maxSeries    = 500 // in a request; the gateway takes 1000
-	nameLabel    = "__name__"
 )
 
-// Series is one profile with its labels; the label team says whose it is. Without a label __name__ it is one of CPU time.
+// Series is one profile with its labels; the label team says whose it is.
 type Series struct {
+	Name    string // process_cpu, off_cpu
 	Labels  map[string]string
 	Profile *profile.Profile
+	Samples uint64 // that are lost with it
 
-	packed  []byte
-	samples int64
+	packed []byte
 }
 
 // Pack writes the profile as it is sent and lets go of it: what waits to be added takes less memory so.
@@ -46,9 +46,6 @@ func (s *Series) Pack() error {
 	var out bytes.Buffer
 	if err := s.Profile.Write(&out); err != nil { // gzip
 		return fmt.Errorf("write the profile of %s: %w", s.Labels["service_name"], err)
-	}
-	for _, sample := range s.Profile.Sample {
-		s.samples += sample.Value[0]
 	}
 	s.packed, s.Profile = out.Bytes(), nil
 	return nil
@@ -114,10 +111,10 @@ func encode(all []Series) (*request, error) {
 			return nil, err
 		}
 		one.bytes += each.Size()
-		one.samples += each.samples
-		series := &pushv1.RawProfileSeries{Samples: []*pushv1.RawSample{{RawProfile: each.packed, ID: uuid.NewString()}}}
-		if each.Labels[nameLabel] == "" {
-			series.Labels = append(series.Labels, &typesv1.LabelPair{Name: nameLabel, Value: "process_cpu"})
+		one.samples += each.Samples
+		series := &pushv1.RawProfileSeries{
+			Labels:  []*typesv1.LabelPair{{Name: "__name__", Value: each.Name}},
+			Samples: []*pushv1.RawSample{{RawProfile: each.packed, ID: uuid.NewString()}},
 		}
 		for name, value := range each.Labels {
 			series.Labels = append(series.Labels, &typesv1.LabelPair{Name: name, Value: value})

@@ -67,6 +67,7 @@ func start(t *testing.T, limit int, answers ...error) (*Pusher, *gateway, *prome
 
 func series(team, service string, samples int64) Series {
 	return Series{
+		Name: "process_cpu", Samples: uint64(samples),
 		Labels: map[string]string{"team": team, "service_name": service},
 		Profile: &profile.Profile{
 			SampleType: []*profile.ValueType{{Type: "samples", Unit: "count"}, {Type: "cpu", Unit: "nanoseconds"}},
@@ -105,7 +106,7 @@ func TestOneRequestForEachTeam(t *testing.T) {
 func TestAProfileMayHaveAnotherName(t *testing.T) {
 	p, g, _ := start(t, 1<<20)
 	named, plain := series("a", "one", 1), series("a", "two", 2)
-	named.Labels[nameLabel] = "memory"
+	named.Name = "memory"
 	if err := named.Pack(); err != nil || named.Profile != nil || named.Size() == 0 {
 		t.Fatalf("%+v %v", named, err)
 	}
@@ -119,7 +120,7 @@ func TestAProfileMayHaveAnotherName(t *testing.T) {
 		for _, label := range each.Labels {
 			labels[label.Name] = append(labels[label.Name], label.Value)
 		}
-		names[labels["service_name"][0]] = labels[nameLabel]
+		names[labels["service_name"][0]] = labels["__name__"]
 	}
 	if !slices.Equal(names["one"], []string{"memory"}) || !slices.Equal(names["two"], []string{"process_cpu"}) {
 		t.Errorf("%v", names)

@@ -13,7 +13,7 @@ type request struct {
 	message *pushv1.PushRequest
 	bytes   int
 	series  int
-	samples int64
+	samples uint64
 	tries   int
 }
 

@@ -23,8 +23,11 @@ func TestListsOfCPUs(t *testing.T) {
 
 func TestACountWeighsByItsRate(t *testing.T) {
 	for hz, want := range map[uint32]time.Duration{99: time.Second, 33: 3 * time.Second} {
-		if found := (Count{bpf.Sample{Hz: hz}, 99}).CPU(); found != want {
+		if found := (Count{Sample: bpf.Sample{Hz: hz}, Number: 99}).Time(); found != want {
 			t.Errorf("%d Hz: %v", hz, found)
 		}
+	}
+	if found := (Count{Number: 99, Blocked: time.Minute}).Time(); found != time.Minute {
+		t.Errorf("waits: %v", found)
 	}
 }

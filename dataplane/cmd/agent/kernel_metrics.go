@@ -1,0 +1,92 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"flameplane.dev/dataplane/bpf"
+	"flameplane.dev/dataplane/internal/identity"
+	"flameplane.dev/dataplane/internal/offcpu"
+	"flameplane.dev/dataplane/internal/pins"
+	"flameplane.dev/dataplane/internal/sampler"
+)
+
+// fromKernel reads the counters of the BPF programs when it is asked.
+type fromKernel struct {
+	counts *sampler.Sampler
+	waits  *offcpu.OffCPU
+	opened *pins.Pins
+	known  *identity.Node
+	node   string
+}
+
+var (
+	ticks = prometheus.NewDesc("flameplane_agent_ticks_total",
+		"Ticks of the perf events on busy CPUs, by what became of them; since the programs were loaded.", []string{"outcome"}, nil)
+	waits = prometheus.NewDesc("flameplane_agent_offcpu_waits_total",
+		"Waits of threads, by what became of them; since the programs were loaded.", []string{"outcome"}, nil)
+	threshold = prometheus.NewDesc("flameplane_agent_offcpu_threshold_seconds",
+		"Stacks of all waits from this length on are taken, and of a share of the shorter ones.", nil, nil)
+	pods = prometheus.NewDesc("flameplane_agent_pods", "Pods of declared services on this node.",
+		[]string{"service", "team", "node"}, nil)
+	runTime = prometheus.NewDesc("flameplane_agent_bpf_run_seconds_total", "Time in a BPF program; as its runs.", []string{"program"}, nil)
+	runs    = prometheus.NewDesc("flameplane_agent_bpf_runs_total",
+		"Runs of a BPF program; nothing where the kernel does not count them (kernel.bpf_stats_enabled).", []string{"program"}, nil)
+	missed = prometheus.NewDesc("flameplane_agent_bpf_missed_runs_total",
+		"Runs that the kernel left out, since the program was already running on that CPU.", []string{"program"}, nil)
+)
+
+func (f *fromKernel) Describe(to chan<- *prometheus.Desc) {
+	for _, each := range []*prometheus.Desc{ticks, waits, threshold, pods, runTime, runs, missed} {
+		to <- each
+	}
+}
+
+func (f *fromKernel) Collect(to chan<- prometheus.Metric) {
+	for service, count := range f.known.Pods() {
+		to <- prometheus.MustNewConstMetric(pods, prometheus.GaugeValue, float64(count), service[0], service[1], f.node)
+	}
+	if o, err := f.counts.Outcomes(); err != nil {
+		slog.Error("the sampler's counters cannot be read", "err", err)
+	} else {
+		outcomes(to, ticks, map[string]uint64{
+			"kept": o.Kept, "stale": o.Stale, "off": o.Off, "thinned": o.Thinned,
+			"lost_count": o.LostCount, "lost_stack": o.LostStack, "truncated": o.Truncated,
+		})
+	}
+	if o, err := f.waits.Outcomes(); err != nil {
+		slog.Error("the counters of off-CPU time cannot be read", "err", err)
+	} else {
+		outcomes(to, waits, o)
+	}
+	if now, err := f.waits.Threshold(); err != nil {
+		slog.Error("the threshold of off-CPU time cannot be read", "err", err)
+	} else {
+		to <- prometheus.MustNewConstMetric(threshold, prometheus.GaugeValue, now.Seconds())
+	}
+	f.cost(to)
+}
+
+func outcomes(to chan<- prometheus.Metric, of *prometheus.Desc, numbers map[string]uint64) {
+	for outcome, number := range numbers {
+		to <- prometheus.MustNewConstMetric(of, prometheus.CounterValue, float64(number), outcome)
+	}
+}
+
+// cost is what the kernel spent in the programs. It needs no capability, only the pins. One that does not measure has run
+// none.
+func (f *fromKernel) cost(to chan<- prometheus.Metric) {
+	for _, name := range []string{bpf.OnCPU, bpf.OffCPU} {
+		spent, err := f.opened.Programs[name].Stats()
+		if err != nil {
+			slog.Error("the kernel does not tell what a BPF program costs", "program", name, "err", err)
+			continue
+		}
+		to <- prometheus.MustNewConstMetric(missed, prometheus.CounterValue, float64(spent.RecursionMisses), name)
+		if spent.RunCount > 0 {
+			to <- prometheus.MustNewConstMetric(runTime, prometheus.CounterValue, spent.Runtime.Seconds(), name)
+			to <- prometheus.MustNewConstMetric(runs, prometheus.CounterValue, float64(spent.RunCount), name)
+		}
+	}
+}
