@@ -15,7 +15,7 @@ from local.cluster import Progress
 
 def build_and_load(provider: ModuleType, progress: Progress) -> dict[str, Path]:
     """Image archives by reference, built where they changed and given to the nodes of a cluster of ours."""
-    archives: dict[str, Path] = images.build_all(progress)
+    archives = {images.reference(repository): archive for repository, archive in images.build_all(progress).items()}
     for archive in archives.values():
         provider.load_image(archive)
     return archives

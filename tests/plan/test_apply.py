@@ -7,6 +7,7 @@ by tests/cluster/test_apply_*.py.
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from flameplane.local.problem import Problem
 from flameplane.local.readiness import judge
 from flameplane.local.refusal import culprits, refusal
 from flameplane.local.report import report
+from local.cluster.progress import silent
 from local.images import archive
 
 
@@ -299,16 +301,26 @@ def test_the_report_says_how_to_look_and_how_to_take_it_down(tmp_path: Path) -> 
     assert "make down" in report(states, kubectl, "")
 
 
-def test_pods_of_an_earlier_build_are_told_by_the_digest(tmp_path: Path) -> None:
-    tar = tmp_path / "image.tar"
-    archive.assemble(tar, "localhost/x:local", {"/x": b"1"}, entrypoint=["/x"])
-    now = images._image_id(tar)
-    spec = {"containers": [{"name": "main", "image": "localhost/x:local"}]}
+def test_pods_of_an_earlier_build_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tar, name = tmp_path / "image.tar", images.images.reference("x")
+    archive.assemble(tar, name, {"/x": b"1"}, entrypoint=["/x"])
+    monkeypatch.setattr(images.images, "build_all", lambda _: {"x": tar})
+    loaded: list[Path] = []
+    archives = images.build_and_load(SimpleNamespace(load_image=loaded.append), silent)  # type: ignore[arg-type]
+    now = f"sha256:{images._image_id(tar)}"
 
-    def running(image_id: str) -> Object:
-        return {"spec": spec, "status": {"containerStatuses": [{"name": "main", "imageID": image_id}]}}
+    def running(pod: str, image_id: str) -> Object:
+        spec = {"containers": [{"name": "main", "image": name}]}
+        status = {"containerStatuses": [{"name": "main", "imageID": image_id}]}
+        return {"metadata": {"name": pod}, "spec": spec, "status": status}
 
-    ids = {"localhost/x:local": now}
-    assert not images._stale(running(f"sha256:{now}"), ids)
-    assert images._stale(running(f"sha256:{'0' * 64}"), ids)
-    assert not images._stale(running(""), ids)  # not started yet
+    pods = [running("new", now), running("old", f"sha256:{'0' * 64}"), running("not-started-yet", "")]
+    deleted: list[str] = []
+    said: list[str] = []
+    kubectl = SimpleNamespace(
+        get=lambda *_, **__: pods,
+        run=lambda *_, objects, **__: deleted.extend(pod["metadata"]["name"] for pod in objects),
+    )
+    images.replace_stale_pods(kubectl, archives, said.append)  # type: ignore[arg-type]
+    assert (loaded, deleted) == ([tar], ["old"])
+    assert "old" in said[0]
