@@ -180,6 +180,21 @@ def test_what_is_allocated_comes_by_the_receiver(platform: Platform, agent: Agen
         eventually("what checkout allocates", lambda: FUNCTION in names(), 2 * ROUND)
 
 
+def test_waits_are_told_of_services_that_ask_for_it(platform: Platform, agent: Agent) -> None:
+    door = Door(platform)
+    with door.drift() as token:
+
+        def waits(team: str) -> bool:
+            now = int(time.time() * 1000)
+            window = {"start": now - 3_600_000, "end": now + 60_000}
+            status, said = door.post(f"/tenant/{team}/{QUERIER}/ProfileTypes", window, token)
+            assert status == 200, said
+            return any(one["name"] == "off_cpu" for one in said.get("profileTypes", []))
+
+        eventually("what checkout waits for", lambda: waits("payments"))
+        assert not waits("storefront")  # whose web-bff runs, and does not ask
+
+
 def killed(agent: Agent) -> None:
     (pid,) = agent.processes()
     os.kill(pid, signal.SIGKILL)
