@@ -41,7 +41,7 @@ def test_plan_text(run: Any) -> None:
         "Objects by layer\n  foundation ",
         "\nServices\n  12 declared, ",
         "\nImages still open\n",
-        "DaemonSet/",
+        "CronJob/",
     ):
         assert part in result.stdout
     assert result.stdout.splitlines()[-1].endswith(": passes")
