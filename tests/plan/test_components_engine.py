@@ -3,13 +3,14 @@
 Proves the annotations and the order; tests/engine runs both commands against a cluster.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from variants import Project
 
-from flameplane.plan import Recording, manifest, record
+from flameplane.plan import Recording, record
 
 SKIP = "pulumi.com/skipAwait"
 WAITED_FOR = ("Deployment", "DaemonSet", "StatefulSet", "Service")
@@ -26,9 +27,14 @@ def not_waited_for(objects: list[dict[str, Any]]) -> set[str]:
     return {f"{m['kind']} {m['metadata']['namespace']}/{m['metadata']['name']}" for m in found}
 
 
-def test_up_does_not_wait_for_images_that_are_open(local: Recording) -> None:
+def test_up_does_not_wait_for_images_that_are_open(root: Path, tmp_path: Path) -> None:
     """Pulumi waits ten minutes for a workload, and for a pod behind its Service, and then fails."""
-    objects = [m for r in local.resources if (m := manifest(r))]
+    project = Project(root, tmp_path, locked=False)
+    lock = json.loads((root / "images.lock").read_text())
+    for name in ("receiver", "gateway"):
+        del lock["images"][name]["local"]
+    (project.folder / "images.lock").write_text(json.dumps(lock))
+    objects = list(project.objects("local").values())
     running = {m["metadata"]["name"]: m["spec"] for m in objects if m["kind"] in WAITED_FOR[:3]}
     waiting = {
         name
