@@ -47,6 +47,14 @@ static void *(*task_storage_get)(void *map, struct task_struct *task, void *init
 static struct task_struct *(*current_task)(void) = (void *)158;
 static long (*copy_from_task)(void *to, u32 size, const void *from, struct task_struct *task, u64 flags) = (void *)191;
 
+// Raises a counter of a PERCPU_ARRAY by one.
+INLINE void add_one(void *counters, u32 which)
+{
+	u64 *found = map_lookup(counters, &which);
+	if (found)
+		(*found)++;
+}
+
 // Open-coded iterators keep their state on the program's stack.
 struct bpf_iter_task {
 	u64 opaque[3];

@@ -98,13 +98,6 @@ struct {
 
 struct {
 	UINT(type, PERCPU_ARRAY);
-	UINT(max_entries, 1);
-	TYPE(key, u32);
-	TYPE(value, struct stack);
-} scratch SEC(".maps");
-
-struct {
-	UINT(type, PERCPU_ARRAY);
 	UINT(max_entries, OUTCOMES);
 	TYPE(key, u32);
 	TYPE(value, u64);
@@ -112,9 +105,7 @@ struct {
 
 INLINE void tell(u32 outcome)
 {
-	u64 *count = map_lookup(&off_outcomes, &outcome);
-	if (count)
-		(*count)++;
+	add_one(&off_outcomes, outcome);
 }
 
 // The cgroup of the thread that leaves, or one above it, that is asked for; 0 for none.
@@ -140,7 +131,7 @@ INLINE u64 told(enum taken taken, u64 hash)
 INLINE u64 take(void *context, u64 flags)
 {
 	u64 hash;
-	enum taken taken = take_stack(context, flags, &scratch, &off_stacks, &hash);
+	enum taken taken = take_stack(context, flags, &off_stacks, &hash);
 	return told(taken, hash);
 }
 

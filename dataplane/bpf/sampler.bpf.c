@@ -70,13 +70,6 @@ struct {
 
 struct {
 	UINT(type, PERCPU_ARRAY);
-	UINT(max_entries, 1);
-	TYPE(key, u32);
-	TYPE(value, struct stack);
-} scratch SEC(".maps");
-
-struct {
-	UINT(type, PERCPU_ARRAY);
 	UINT(max_entries, OUTCOMES);
 	TYPE(key, u32);
 	TYPE(value, u64);
@@ -84,9 +77,7 @@ struct {
 
 INLINE void tell(u32 outcome)
 {
-	u64 *count = map_lookup(&outcomes, &outcome);
-	if (count)
-		(*count)++;
+	add_one(&outcomes, outcome);
 }
 
 // The rate of the running task; `*at` is the cgroup that it is declared for.
@@ -125,7 +116,7 @@ INLINE int turn(u64 cgroup, u32 hz, u32 base_hz)
 INLINE u64 take(void *context, u64 flags)
 {
 	u64 hash;
-	enum taken taken = take_stack(context, flags, &scratch, &stacks, &hash);
+	enum taken taken = take_stack(context, flags, &stacks, &hash);
 	if (taken == CUT_OFF)
 		tell(TRUNCATED);
 	if (taken == NOT_STORED)

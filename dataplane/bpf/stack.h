@@ -1,4 +1,4 @@
-// Stacks, kept by their hash. The maps are each object's own.
+// Stacks, kept by their hash. The maps are each object's own, this file's too.
 #pragma once
 
 enum { DEPTH = 127 };
@@ -7,6 +7,13 @@ struct stack {
 	u64 depth;
 	u64 frames[DEPTH];
 };
+
+struct {
+	UINT(type, PERCPU_ARRAY);
+	UINT(max_entries, 1);
+	TYPE(key, u32);
+	TYPE(value, struct stack);
+} scratch SEC(".maps");
 
 enum taken { WHOLE, CUT_OFF, NOT_STORED };
 
@@ -31,10 +38,10 @@ INLINE enum taken store_stack(struct stack *stack, long bytes, u64 salt, void *s
 }
 
 // Takes a stack of the running task.
-INLINE enum taken take_stack(void *context, u64 flags, void *scratch, void *stacks, u64 *at)
+INLINE enum taken take_stack(void *context, u64 flags, void *stacks, u64 *at)
 {
 	u32 zero = 0;
-	struct stack *stack = map_lookup(scratch, &zero);
+	struct stack *stack = map_lookup(&scratch, &zero);
 	if (!stack) {
 		*at = 0;
 		return WHOLE;
