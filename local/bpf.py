@@ -21,15 +21,20 @@ FLAGS = ["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-nostdinc", "-fdebug-compil
 
 def compile_all(folder: Path) -> dict[str, Path]:
     """File name (`sampler.bpf.o`) -> object, for all sources of a folder. Nothing is written into that folder."""
-    installed = shutil.which("clang")
-    made_by = [run([installed, "--version"], doing="ask clang for its version")] if installed else None
     sources = cache.tree(folder, skip=lambda file: file.suffix not in (".c", ".h"))
-    key = cache.key(sources, *FLAGS, *(made_by or debian.resolve(PACKAGES)))
+    key = cache.key(sources, *FLAGS, *compiler())
     target = cache.root() / "bpf" / f"{folder.name}-{key}"
-    objects = sorted(cache.build_once(target, lambda partial: _compile(folder, installed, partial)).glob("*.bpf.o"))
+    objects = sorted(cache.build_once(target, lambda partial: _compile(folder, partial)).glob("*.bpf.o"))
     if not objects:
         raise LocalError(f"There is no *.bpf.c in {folder}.")
     return {each.name: each for each in objects}
+
+
+def compiler() -> Sequence[str]:
+    """What there is to compile with: the version of the clang on PATH, or the packages. Without either, an error."""
+    if installed := shutil.which("clang"):
+        return [run([installed, "--version"], doing="ask clang for its version")]
+    return debian.resolve(PACKAGES)
 
 
 def overlay(module: Path, folder: str) -> dict[Path, Path]:
@@ -37,8 +42,9 @@ def overlay(module: Path, folder: str) -> dict[Path, Path]:
     return {module / folder / name: built for name, built in compile_all(module / folder).items()}
 
 
-def _compile(folder: Path, installed: str | None, out: Path) -> None:
+def _compile(folder: Path, out: Path) -> None:
     """All sources, into the folder `out`. The compiler is bigger than all that is built: it does not stay unpacked."""
+    installed = shutil.which("clang")
     root = None if installed else debian.unpack("clang", PACKAGES)
     clang = _unpacked(root) if root else [installed or "clang"]
     out.mkdir(parents=True)

@@ -16,9 +16,10 @@ needs_go = pytest.mark.skipif(not shutil.which("go"), reason="NOT RUN: go is not
 @pytest.fixture
 def objects() -> dict[str, Path]:
     try:
-        return bpf.compile_all(DATAPLANE / "bpf")
+        bpf.compiler()
     except LocalError as error:
         pytest.skip(f"NOT RUN: no clang, and none from Debian: {error}")
+    return bpf.compile_all(DATAPLANE / "bpf")
 
 
 def test_every_source_becomes_a_bpf_object(objects: dict[str, Path]) -> None:
