@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	typed "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
 	"flameplane.dev/dataplane/internal/collect"
@@ -25,34 +24,28 @@ type output interface {
 	end(ctx context.Context) error // sends what waits
 }
 
-func newOutput(ctx context.Context, o options, node *identity.Node, m *metrics, registry prometheus.Registerer) (output, error) {
+func newOutput(ctx context.Context, o options, node *identity.Node, registry prometheus.Registerer) (output, error) {
 	if o.folder != "" {
 		return &toFolder{folder: o.folder}, nil
 	}
-	config, err := inCluster()
-	if err != nil {
-		return nil, fmt.Errorf("the API server, which says whose a pod is: %w", err)
-	}
-	api, err := typed.NewForConfig(config)
+	pods, err := podlist.InCluster(rest.InClusterConfig, o.node, node.SetPods)
 	if err != nil {
 		return nil, err
 	}
-	go podlist.New(api.Pods(""), o.node, node.SetPods).Run(ctx)
-	pusher := push.New(o.gateway, o.token, queueBytes, m.dropped, registry)
+	go pods.Run(ctx)
+	losses := push.NewLosses(o.node, registry)
+	pusher := push.New(o.gateway, o.token, queueBytes, losses.Dropped, registry)
 	ended := make(chan struct{})
 	go func() { defer close(ended); pusher.Run(ctx) }()
-	return &toGateway{node: node, pusher: pusher, metrics: m, ended: ended}, nil
+	return &toGateway{node: node, pusher: pusher, losses: losses, ended: ended}, nil
 }
-
-// inCluster says where the API server is.
-var inCluster = rest.InClusterConfig
 
 // toGateway sends what is somebody's.
 type toGateway struct {
-	node    *identity.Node
-	pusher  *push.Pusher
-	metrics *metrics
-	ended   <-chan struct{}
+	node   *identity.Node
+	pusher *push.Pusher
+	losses *push.Losses
+	ended  <-chan struct{}
 }
 
 func (g *toGateway) add(groups []collect.Group) error {
@@ -61,11 +54,11 @@ func (g *toGateway) add(groups []collect.Group) error {
 		whose, ok := g.node.Of(group.Path)
 		if !ok || !wants(whose, group.Name) {
 			// It was somebody's when it was sampled, and is nobody's now: a pod that ended or opted out since.
-			g.metrics.dropped.WithLabelValues("nobody").Add(float64(group.Samples))
+			g.losses.Dropped.WithLabelValues("nobody").Add(float64(group.Samples))
 			continue
 		}
 		if !whose.GitRef {
-			g.metrics.gitRefMissing.WithLabelValues(whose.Labels["service_name"]).Inc()
+			g.losses.GitRefMissing.WithLabelValues(whose.Labels["service_name"]).Inc()
 		}
 		all = append(all, push.Series{Name: group.Name, Labels: whose.Labels, Profile: group.Profile, Samples: group.Samples})
 	}

@@ -46,10 +46,11 @@ func TestOnlyWhatIsSomebodysIsSent(t *testing.T) {
 	}
 	got, address := gateway(t)
 	registry := prometheus.NewRegistry()
-	m := newMetrics(registry, &fromKernel{known: node, node: "n1"})
+	registry.MustRegister(&fromKernel{known: node, node: "n1"})
+	m := push.NewLosses("n1", registry)
 	ended := make(chan struct{})
 	close(ended)
-	out := &toGateway{node: node, metrics: m, ended: ended, pusher: push.New(address, token, 1<<20, m.dropped, registry)}
+	out := &toGateway{node: node, losses: m, ended: ended, pusher: push.New(address, token, 1<<20, m.Dropped, registry)}
 	if err := out.add([]collect.Group{
 		group(t, "/kubepods/pod"+uid, onCPU, 7), group(t, "/system.slice/sshd.service", onCPU, 5),
 		group(t, "/kubepods/pod"+uid, offCPU, 20), // asked for no more
@@ -62,10 +63,10 @@ func TestOnlyWhatIsSomebodysIsSent(t *testing.T) {
 	if samples, _ := total(got.of(t, "cart")); samples != 7 || len(got.labels) != 1 || got.labels["cart"]["pod"] != "cart-0" {
 		t.Errorf("%d samples, %v", samples, got.labels)
 	}
-	if dropped := testutil.ToFloat64(m.dropped.WithLabelValues("nobody")); dropped != 25 {
+	if dropped := testutil.ToFloat64(m.Dropped.WithLabelValues("nobody")); dropped != 25 {
 		t.Errorf("%v samples of nobody", dropped)
 	}
-	if missing := testutil.ToFloat64(m.gitRefMissing.WithLabelValues("cart")); missing != 1 {
+	if missing := testutil.ToFloat64(m.GitRefMissing.WithLabelValues("cart")); missing != 1 {
 		t.Errorf("%v profiles without a git commit", missing)
 	}
 }

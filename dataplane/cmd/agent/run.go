@@ -57,7 +57,6 @@ type agent struct {
 	collector *collect.Collector
 	node      *identity.Node
 	output    output
-	metrics   *metrics
 	baseHz    uint32
 	last      atomic.Int64 // when the loop last came round
 }
@@ -91,13 +90,13 @@ func run(ctx context.Context, o options) error {
 	a := &agent{
 		options: o, sampler: counts, offCPU: waits, node: identity.NewNode(o.node, o.platformTeam, declared), baseHz: declared.BaseHz,
 	}
-	a.metrics = newMetrics(registry, &fromKernel{counts, waits, opened, a.node, o.node})
+	registry.MustRegister(&fromKernel{counts, waits, opened, a.node, o.node})
 	kinds := []collect.Kind{
 		{Name: onCPU, Counts: counts, New: func() *cpuprofile.Builder { return cpuprofile.New(declared.BaseHz) }},
 		{Name: offCPU, Counts: waits, New: cpuprofile.NewOffCPU, Below: "__schedule"},
 	}
 	a.collector = collect.New(kinds, pinnedNode{opened}, known(opened), collect.NewMetrics(registry), time.Now())
-	if a.output, err = newOutput(ctx, o, a.node, a.metrics, registry); err != nil {
+	if a.output, err = newOutput(ctx, o, a.node, registry); err != nil {
 		return err
 	}
 	a.last.Store(time.Now().UnixNano())

@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
-	typed "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
 	"flameplane.dev/dataplane/internal/forward"
@@ -64,11 +63,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	config, err := inCluster()
-	if err != nil {
-		return fmt.Errorf("the API server, which says whose a pod is: %w", err)
-	}
-	api, err := typed.NewForConfig(config)
+	pods, err := podlist.InCluster(inCluster, o.node, r.node.SetPods)
 	if err != nil {
 		return err
 	}
@@ -82,7 +77,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer status.Close()
-	go podlist.New(api.Pods(""), o.node, r.node.SetPods).Run(ctx)
+	go pods.Run(ctx)
 	slog.Info("receiving", "pushes", pushes.Addr().String(), "metrics", status.Addr().String())
 	return r.serve(ctx, netutil.LimitListener(pushes, connections), status)
 }
@@ -90,22 +85,14 @@ func run(ctx context.Context, o options) error {
 func assembled(o options, declared *identity.Declared) (*receiver, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	// Under the names of the node agent: to the alert rules both are what a node loses.
-	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "flameplane_agent_dropped_samples_total", Help: "Samples that were taken and not sent, by reason.",
-		ConstLabels: prometheus.Labels{"node": o.node},
-	}, []string{"reason"})
-	gitRefMissing := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "flameplane_agent_git_ref_missing_total", Help: "Profiles of a service whose pod names no full git commit.",
-	}, []string{"service"})
-	registry.MustRegister(dropped, gitRefMissing)
+	losses := push.NewLosses(o.node, registry)
 	apart, err := jfr.NewApart()
 	if err != nil {
 		return nil, err
 	}
 	node := identity.NewNode(o.node, "", declared)
-	pusher := push.New(o.gateway, o.token, queueBytes, dropped, registry)
-	out := forward.New(pusher, gitRefMissing)
+	pusher := push.New(o.gateway, o.token, queueBytes, losses.Dropped, registry)
+	out := forward.New(pusher, losses.GitRefMissing)
 	r := &receiver{
 		node: node, follow: identity.NewFollower(o.services, declared), pusher: pusher, forward: out, registry: registry,
 		scraper: scrape.New(node, out.Send, o.every, registry), received: received.New(node, out.Send, apart.Parse, registry),

@@ -13,6 +13,8 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
+	typed "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
 
 	"flameplane.dev/dataplane/internal/identity"
 )
@@ -41,6 +43,19 @@ type List struct {
 // New tells “told“ of all pods of the node, by uid, whenever one changed.
 func New(api API, node string, told func(map[string]identity.Pod)) *List {
 	return &List{api: api, node: node, told: told, wait: retry}
+}
+
+// InCluster asks the API server that a configuration names, which is where the pod runs.
+func InCluster(where func() (*rest.Config, error), node string, told func(map[string]identity.Pod)) (*List, error) {
+	config, err := where()
+	if err != nil {
+		return nil, fmt.Errorf("the API server, which says whose a pod is: %w", err)
+	}
+	api, err := typed.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return New(api.Pods(""), node, told), nil
 }
 
 // Run follows until the context ends. While the API server cannot be reached, what is known stays.
