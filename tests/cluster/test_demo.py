@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from processes import named, status_of
 
 import local.cluster
 from local import images
@@ -161,22 +162,10 @@ def test_a_file_capability_reaches_the_process(kubectl: Kubectl, tmp_path: Path)
     local.cluster.load_image(image)
     kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=privileged", "--overwrite")
     kubectl.run("capable", reference, {"capabilities": {"drop": ["ALL"], "add": ["PERFMON", "BPF"]}})
-    status = _status_of(kubectl.pod("capable")["metadata"]["uid"], "checkout")
+    status = status_of(named(kubectl.pod("capable")["metadata"]["uid"], "checkout"))
     assert int(status["CapPrm"], 16) == PERFMON_AND_BPF
     assert int(status["CapEff"], 16) == 0
     assert status["NoNewPrivs"] == "1"
-
-
-def _status_of(pod_uid: str, program: str) -> dict[str, str]:
-    """/proc/PID/status of a container's process: the node has no process namespace of its own."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if pod_uid in (folder / "cgroup").read_text() and (folder / "comm").read_text().strip() == program:
-                lines = (folder / "status").read_text().splitlines()
-                return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    raise AssertionError(f"no process {program} of pod {pod_uid}")
 
 
 @pytest.mark.parametrize("name", DEMOS)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from door_client import CPU, FUNCTION, QUERIER, Door, stacks
 from platform_client import Platform
+from processes import processes_of, status_of
 
 from components.node_agent_pod import RECEIVER_UID
 from flameplane.local.kubectl import Object
@@ -53,9 +54,7 @@ class Agent:
     def processes(self, name: str = "agent") -> list[int]:
         """Ids on the node, which are the machine's: the node has no process namespace of its own."""
         container = self.container(name).get("containerID", "").rpartition("/")[2]
-        return sorted(
-            int(folder.name) for folder in Path("/proc").glob("[0-9]*") if container and _is_in(folder, container)
-        )
+        return sorted(int(folder.name) for folder in processes_of(container)) if container else []
 
     def metric(self, name: str) -> float:
         """A sample of /metrics by name and labels as they are written there; 0 when nobody answers yet."""
@@ -78,23 +77,11 @@ class Agent:
         eventually("it counts on", lambda: self.kept() > before)
 
 
-def _is_in(folder: Path, container: str) -> bool:
-    try:
-        return container in (folder / "cgroup").read_text()
-    except OSError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def agent(platform: Platform) -> Agent:
     agent = Agent(platform)
     agent.samples_on()
     return agent
-
-
-def status_of(process: Path) -> dict[str, str]:
-    lines = (process / "status").read_text().splitlines()
-    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 @pytest.mark.parametrize(("name", "held", "uid"), [("agent", PERFMON, AGENT_UID), ("receiver", 0, RECEIVER_UID)])
@@ -117,7 +104,7 @@ def test_the_loader_is_gone(agent: Agent) -> None:
     (loader,) = agent.pod()["status"]["initContainerStatuses"]
     assert loader["state"]["terminated"]["exitCode"] == 0
     container = loader["containerID"].rpartition("/")[2]
-    assert [folder for folder in Path("/proc").glob("[0-9]*") if _is_in(folder, container)] == []
+    assert processes_of(container) == []
 
 
 def _services(platform: Platform) -> dict[str, str]:
