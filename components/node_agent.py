@@ -70,10 +70,12 @@ class NodeAgent(Component):
     def _services(self, args: NodeAgentArgs) -> ConfigMap:
         """One object for all services, mounted: a changed rate reaches the agents without a restart."""
         organisation = args.catalog.organisation.spec
+        undeclared = organisation.undeclared
         document = {
             "baseRateHz": args.settings.collection.base_rate_hz,
             "excludedNamespaces": sorted(organisation.excluded_namespaces),
             "optOutAnnotation": PROFILE_ANNOTATION,
+            **({"undeclared": undeclared.model_dump(by_alias=True)} if undeclared else {}),
             "services": [_for_agent(service) for service in args.catalog.services],
         }
         return ConfigMap(

@@ -197,6 +197,23 @@ class OrganisationMetadata(Model):
     )
 
 
+class Undeclared(Model):
+    """What becomes of pods that no service declares: anybody's, so only those who run the platform may read them."""
+
+    team: Name = Field(
+        description="Team whose tenant their profiles are in: one without services, whose groups are all in "
+        "`platformGroups`.",
+        examples=["platform"],
+    )
+    sample_rate_hz: int = Field(
+        default=19,
+        ge=1,
+        le=SAMPLE_RATE_HZ[1],
+        description="CPU samples per second and core; to take none, leave the whole section out.",
+        examples=[19],
+    )
+
+
 class OrganisationSpec(Model):
     """What the organisation decides for everybody."""
 
@@ -210,6 +227,10 @@ class OrganisationSpec(Model):
         min_length=1,
         description="Groups of the identity provider whose members run the platform.",
         examples=[["platform-engineers"]],
+    )
+    undeclared: Undeclared | None = Field(
+        default=None,
+        description="Pods of no declared service, and the node's own processes; absent: they are not sampled.",
     )
     monthly_usd: Positive = Field(
         default=5000, description="Ceiling of the whole platform's cost, USD a month.", examples=[5000]

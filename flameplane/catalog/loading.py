@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flameplane.catalog import files as layout
-from flameplane.catalog import places, shape
+from flameplane.catalog import places, shape, undeclared
 from flameplane.catalog.check import Checked, examine
 from flameplane.catalog.limits import Limiter
 from flameplane.catalog.report import Report
@@ -56,6 +56,9 @@ class _Loader:
         teams = list(self._teams(organisation, organisation_tree))
         services = list(self._services(organisation, organisation_tree))
         places.apart(self.in_place, self.report)
+        if organisation and organisation_tree:
+            by_folder = {**dict.fromkeys(self.files.teams), **{team.name: team for team in teams}}
+            undeclared.nobodys_else(organisation, organisation_tree, by_folder, services, self.report)
         if not self.files.services and self.files.organisation:  # if _org.yaml is missing too, that comes first
             at = Location(f"{here}/{layout.ORGANISATION}", 1, 1)
             self.report.add("052", f"{here} declares no service", at, severity="warning")

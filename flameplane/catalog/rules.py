@@ -190,6 +190,12 @@ RULES: Final[dict[str, Rule]] = {
         "Add the file, or delete the folder.",
         _SVC,
     ),
+    "054": Rule(
+        "Undeclared pods in a team's tenant",
+        "They are anybody's: only those who run the platform may read their profiles.",
+        "Name a team without services, whose groups are all in spec.platformGroups.",
+        _SVC,
+    ),
     **SETTINGS_RULES,
     **GRANT_RULES,
 }

@@ -165,6 +165,8 @@ _LOOKS: Final[tuple[tuple[Path, Look], ...]] = (
         ("excludedNamespaces",),
         _people("processes in {} are not sampled any more", "processes in {} are sampled now"),
     ),
+    (("undeclared", "sampleRateHz"), _rate),
+    (("undeclared",), _always("whose pods no service declares, their profiles go there")),
     (("workload",), _always("other pods are profiled as this service")),
 )
 

@@ -60,10 +60,13 @@ def squid(settings: Settings) -> str:
 
 def node_services(settings: Settings, catalog: Catalog) -> dict[str, Any]:
     """services.json: what is sampled, at which rate, and what never is."""
+    undeclared = catalog.organisation.spec.undeclared
+    others = {"team": undeclared.team, "sampleRateHz": undeclared.sample_rate_hz} if undeclared else None
     return {
         "baseRateHz": settings.collection.base_rate_hz,
         "excludedNamespaces": sorted(catalog.organisation.spec.excluded_namespaces),
         "optOutAnnotation": "flameplane.dev/profile",
+        **({"undeclared": others} if others else {}),
         "services": [_sampled(service) for service in catalog.services],
     }
 

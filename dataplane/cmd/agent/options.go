@@ -11,10 +11,9 @@ import (
 type options struct {
 	pins, services, gateway, token, metrics string
 
-	folder       string
-	platformTeam string
-	node         string
-	read, every  time.Duration
+	folder      string
+	node        string
+	read, every time.Duration
 }
 
 func parsed(arguments []string) (options, error) {
@@ -26,7 +25,6 @@ func parsed(arguments []string) (options, error) {
 	flags.StringVar(&o.token, "gateway-token", "", "file with the token for it, read for each request")
 	flags.StringVar(&o.metrics, "metrics", ":4041", "address of /metrics, /healthz and /ready")
 	flags.StringVar(&o.folder, "folder", "", "instead of a gateway: a folder, where a profile for each cgroup is written")
-	flags.StringVar(&o.platformTeam, "platform-team", "", "team of what belongs to no declared service; without one it is not sampled")
 	flags.DurationVar(&o.read, "read", time.Second, "time between readings of the counts")
 	flags.DurationVar(&o.every, "every", 15*time.Second, "time between profiles")
 	if err := flags.Parse(arguments); err != nil {

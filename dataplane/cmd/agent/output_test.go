@@ -38,7 +38,7 @@ func TestOnlyWhatIsSomebodysIsSent(t *testing.T) {
 		Name: "cart", Team: "shop", Namespace: "shop", Selector: map[string]string{"app": "cart"}, Hz: 99,
 		Types: []string{"cpu"}, CPUSource: "ebpf",
 	}}}
-	node := identity.NewNode("n1", "", declared)
+	node := identity.NewNode("n1", declared)
 	node.SetPods(map[string]identity.Pod{uid: {Namespace: "shop", Name: "cart-0", Labels: map[string]string{"app": "cart"}}})
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte("gateway-token"), 0o600); err != nil {

@@ -88,7 +88,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	a := &agent{
-		options: o, sampler: counts, offCPU: waits, node: identity.NewNode(o.node, o.platformTeam, declared), baseHz: declared.BaseHz,
+		options: o, sampler: counts, offCPU: waits, node: identity.NewNode(o.node, declared), baseHz: declared.BaseHz,
 	}
 	registry.MustRegister(&fromKernel{counts, waits, opened, a.node, o.node})
 	kinds := []collect.Kind{

@@ -90,7 +90,7 @@ func assembled(o options, declared *identity.Declared) (*receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	node := identity.NewNode(o.node, "", declared)
+	node := identity.NewNode(o.node, declared)
 	pusher := push.New(o.gateway, o.token, queueBytes, losses.Dropped, registry)
 	out := forward.New(pusher, losses.GitRefMissing)
 	r := &receiver{

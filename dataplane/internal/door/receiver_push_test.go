@@ -35,7 +35,7 @@ func TestTheReceiverPushes(t *testing.T) {
 		"selector": {"app": "checkout"}, "sampleRateHz": 99, "types": ["cpu"], "cpuSource": "ebpf", "labels": {}}]}`), &declared); err != nil {
 		t.Fatal(err)
 	}
-	node := identity.NewNode("n1", "", &declared)
+	node := identity.NewNode("n1", &declared)
 	node.SetPods(map[string]identity.Pod{"1": {
 		Namespace: "shop", Name: "checkout-0", Labels: map[string]string{"app": "checkout"},
 		Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")},

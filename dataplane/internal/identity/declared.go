@@ -10,10 +10,18 @@ import (
 
 // Declared is services.json: what is to be sampled, as components/node_agent.py writes it.
 type Declared struct {
-	BaseHz             uint32    `json:"baseRateHz"`
-	ExcludedNamespaces []string  `json:"excludedNamespaces"`
-	OptOut             string    `json:"optOutAnnotation"`
-	Services           []Service `json:"services"`
+	BaseHz             uint32   `json:"baseRateHz"`
+	ExcludedNamespaces []string `json:"excludedNamespaces"`
+	OptOut             string   `json:"optOutAnnotation"`
+	// Of pods of no declared service, and of what is in no pod. Without it they are not sampled.
+	Undeclared *Others   `json:"undeclared"`
+	Services   []Service `json:"services"`
+}
+
+// Others is whose profiles of undeclared pods are, and at which rate they are sampled.
+type Others struct {
+	Team string `json:"team"`
+	Hz   uint32 `json:"sampleRateHz"`
 }
 
 // Service is a declared one.
@@ -48,6 +56,9 @@ func ReadDeclared(path string) (*Declared, error) {
 	}
 	if read.BaseHz == 0 || read.BaseHz > 999 {
 		return nil, fmt.Errorf("%s: baseRateHz is %d", path, read.BaseHz)
+	}
+	if other := read.Undeclared; other != nil && (other.Team == "" || other.Hz == 0) {
+		return nil, fmt.Errorf("%s: undeclared has no team or no rate", path)
 	}
 	for _, service := range read.Services {
 		if service.Name == "" || service.Team == "" || len(service.Selector) == 0 {

@@ -50,7 +50,6 @@ func PodOf(from *core.Pod) Pod {
 // Node knows the pods that run here, and what is declared.
 type Node struct {
 	name string
-	team string // of the platform: whose the pods of no declared service are. Without one they are not sampled.
 
 	mutex    sync.RWMutex
 	declared *Declared
@@ -59,8 +58,8 @@ type Node struct {
 }
 
 // NewNode begins without any pod.
-func NewNode(name, platformTeam string, declared *Declared) *Node {
-	return &Node{name: name, team: platformTeam, declared: declared, pods: map[string]Pod{}}
+func NewNode(name string, declared *Declared) *Node {
+	return &Node{name: name, declared: declared, pods: map[string]Pod{}}
 }
 
 // Declare takes over what is declared now.
@@ -94,7 +93,7 @@ func (n *Node) Of(path string) (Whose, bool) {
 	pod, known := n.pods[n.uid(place.Pod)]
 	switch {
 	case !inPod:
-		return n.platform(map[string]string{"service_name": "node"})
+		return n.undeclared(map[string]string{"service_name": "node"})
 	case !known: // it may be one that is excluded
 		return Whose{}, false
 	case n.excluded(pod):
@@ -107,7 +106,7 @@ func (n *Node) Of(path string) (Whose, bool) {
 	}
 	labels := podLabels(pod, container)
 	labels["service_name"] = pod.Namespace + "/" + owner(pod)
-	return n.platform(labels)
+	return n.undeclared(labels)
 }
 
 // excluded is whether nobody may look into a pod.
@@ -149,9 +148,14 @@ func (n *Node) whose(pod Pod, service *Service, container string) Whose {
 	return whose
 }
 
-func (n *Node) platform(labels map[string]string) (Whose, bool) {
-	labels["team"], labels["node"] = n.team, n.name
-	return Whose{Team: n.team, Labels: labels, Hz: n.declared.BaseHz, GitRef: true}, n.team != ""
+// undeclared says it of what belongs to no service.
+func (n *Node) undeclared(labels map[string]string) (Whose, bool) {
+	to := n.declared.Undeclared
+	if to == nil {
+		return Whose{}, false
+	}
+	labels["team"], labels["node"] = to.Team, n.name
+	return Whose{Team: to.Team, Labels: labels, Hz: min(to.Hz, n.declared.BaseHz), GitRef: true}, true
 }
 
 // uid finds a pod by the hash that the kubelet names a static pod's cgroup by: it stands without dashes there.

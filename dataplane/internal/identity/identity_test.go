@@ -74,9 +74,11 @@ func written(t *testing.T, text string) string {
 
 func TestWhatMakesNoSenseIsSaid(t *testing.T) {
 	for text, said := range map[string]string{
-		`{"baseRateHz": 0}`:                                 "baseRateHz is 0",
-		`{"baseRateHz": 99, "rate": 1}`:                     `unknown field "rate"`,
-		`{"baseRateHz": 99, "services": [{"service":"a"}]}`: "no team",
+		`{"baseRateHz": 0}`:                                      "baseRateHz is 0",
+		`{"baseRateHz": 99, "rate": 1}`:                          `unknown field "rate"`,
+		`{"baseRateHz": 99, "services": [{"service":"a"}]}`:      "no team",
+		`{"baseRateHz": 99, "undeclared": {"team":"a"}}`:         "no rate",
+		`{"baseRateHz": 99, "undeclared": {"sampleRateHz": 19}}`: "no team",
 		`{`: "unexpected EOF",
 	} {
 		if _, err := ReadDeclared(written(t, text)); err == nil || !strings.Contains(err.Error(), said) {
@@ -85,6 +87,7 @@ func TestWhatMakesNoSenseIsSaid(t *testing.T) {
 	}
 }
 
+// node is one where undeclared pods are a team's, if there is one.
 func node(t *testing.T, team string) *Node {
 	t.Helper()
 	var declared Declared
@@ -100,7 +103,10 @@ func node(t *testing.T, team string) *Node {
 		 "types": ["cpu", "offcpu"], "cpuSource": "ebpf"}]}`), &declared); err != nil {
 		t.Fatal(err)
 	}
-	return NewNode("n1", team, &declared)
+	if team != "" {
+		declared.Undeclared = &Others{Team: team, Hz: 49}
+	}
+	return NewNode("n1", &declared)
 }
 
 func pod(namespace, name string, labels, annotations map[string]string) Pod {
@@ -152,7 +158,7 @@ func TestWhatIsNobodysIsThePlatforms(t *testing.T) {
 		"/system.slice/sshd.service": "node", "/kubepods/pod" + uid: "other/db", "/kubepods/pod" + static: "kube-system/etcd-n1",
 	} {
 		whose, ok := n.Of(path)
-		if !ok || whose.Team != "platform" || whose.Labels["team"] != "platform" || whose.Labels["service_name"] != want || whose.Hz != 99 {
+		if !ok || whose.Team != "platform" || whose.Labels["team"] != "platform" || whose.Labels["service_name"] != want || whose.Hz != 49 {
 			t.Errorf("%s: %+v", path, whose)
 		}
 	}
@@ -178,7 +184,7 @@ func TestRatesStandAtThePod(t *testing.T) {
 		t.Errorf("%v", found)
 	}
 	n = node(t, "platform") // whose pods are not known yet
-	if found := n.Told(tasks); !maps.Equal(found.Rates, map[uint64]uint32{0: 99, 10: 0, 20: 0}) || len(found.OffCPU) != 0 {
+	if found := n.Told(tasks); !maps.Equal(found.Rates, map[uint64]uint32{0: 49, 10: 0, 20: 0}) || len(found.OffCPU) != 0 {
 		t.Errorf("%v", found)
 	}
 }

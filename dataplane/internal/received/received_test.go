@@ -100,7 +100,7 @@ func TestWhoIsNoPodOfAServiceIsRefusedAndCounted(t *testing.T) {
 	if status, _ := w.post(cart, "/ingest", octets, nil); status != http.StatusForbidden {
 		t.Errorf("a pod that is gone: %d", status)
 	}
-	w.node = identity.NewNode("n1", "", &identity.Declared{})
+	w.node = identity.NewNode("n1", &identity.Declared{})
 	if status, _ := w.post(cart, "/ingest", octets, nil); status != http.StatusServiceUnavailable || w.refused(identity.NotListed) != 1 {
 		t.Errorf("before the pods are known: %d", status)
 	}

@@ -55,7 +55,7 @@ func newWorld(t *testing.T) *world {
 		made.Labels.Version, made.Labels.GitRef, made.Labels.Track = "version", "ref", "track"
 		return made
 	}
-	node := identity.NewNode("n1", "", &identity.Declared{
+	node := identity.NewNode("n1", &identity.Declared{
 		BaseHz: 99, ExcludedNamespaces: []string{"vault"},
 		Services: []identity.Service{
 			service("cart", "ebpf", 99, "cpu", "alloc"), service("search", "agent", 99, "cpu", "wall"),
