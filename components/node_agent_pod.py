@@ -107,6 +107,7 @@ def _agent(images: Images) -> ContainerArgsDict:
             f"--gateway={_GATEWAY}",
             f"--gateway-token={pods.TOKEN_FOLDER}/token",
             f"--metrics=:{AGENT_METRICS_PORT}",
+            "--name-files",  # the backend's symboliser is off (components/pyroscope_config.py)
         ],
         "env": [pods.field("NODE_NAME", "spec.nodeName"), pods.field("POD_NAME", "metadata.name")],
         "security_context": security,

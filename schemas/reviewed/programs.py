@@ -62,7 +62,7 @@ def _agent(settings: Settings) -> Workload:
 
     agent = node_program(
         "agent",
-        ("agent", "--pins=/bpf", *told, "--metrics=:4041"),
+        ("agent", "--pins=/bpf", *told, "--metrics=:4041", "--name-files"),
         "metrics",
         size=("20m", "64Mi", "500m", "128Mi"),
         ports={"metrics": 4041},

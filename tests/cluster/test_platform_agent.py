@@ -2,79 +2,22 @@
 
 import json
 import os
-import re
 import signal
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from agent_client import LIVENESS, ROUND, WHERE, Agent, eventually, memory_group
 from door_client import CPU, FUNCTION, QUERIER, Door, stacks
 from platform_client import Platform
 from processes import processes_of, status_of
 
 from components.node_agent_pod import RECEIVER_UID
-from flameplane.local.kubectl import Object
-from schemas.allowed import AGENT_NAMESPACE, AGENT_UID
+from schemas.allowed import AGENT_UID
 
-WHERE = f"--namespace={AGENT_NAMESPACE}"
-SELECTED = "--selector=app.kubernetes.io/name=flameplane-node"
 PERFMON = 1 << 38
 ALLOCATED = "memory:alloc_space:bytes:space:bytes"
-LIVENESS = 3 * 30 + 60  # seconds: of the probe, and for a new container
-ROUND = 90  # for pod lists, readings and pushes
-
-
-def eventually(what: str, true: Callable[[], Any], seconds: float = ROUND) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.5)
-    return found
-
-
-class Agent:
-    """The one agent pod of the one node."""
-
-    def __init__(self, platform: Platform) -> None:
-        self.platform = platform
-
-    def pod(self) -> Object:
-        """The pod that is not on its way out."""
-        pods = self.platform.kubectl.get("pods", WHERE, SELECTED, doing="find the agent")
-        (found,) = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-        return found
-
-    def container(self, name: str = "agent") -> Object:
-        statuses = self.pod()["status"].get("containerStatuses", [])
-        return next((one for one in statuses if one["name"] == name), {})
-
-    def processes(self, name: str = "agent") -> list[int]:
-        """Ids on the node, which are the machine's: the node has no process namespace of its own."""
-        container = self.container(name).get("containerID", "").rpartition("/")[2]
-        return sorted(int(folder.name) for folder in processes_of(container)) if container else []
-
-    def metric(self, name: str) -> float:
-        """A sample of /metrics by name and labels as they are written there; 0 when nobody answers yet."""
-        try:
-            url = f"http://{self.pod()['status']['podIP']}:4041/metrics"
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                page = answer.read().decode()
-        except (OSError, KeyError):
-            return 0
-        found = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
-        return float(found[1]) if found else 0
-
-    def kept(self) -> float:
-        return self.metric('flameplane_agent_ticks_total{outcome="kept"}')
-
-    def samples_on(self) -> None:
-        """It is ready, and its counts grow."""
-        eventually("the container is ready", lambda: self.container().get("ready"), LIVENESS)
-        before = eventually("it counts", self.kept)
-        eventually("it counts on", lambda: self.kept() > before)
 
 
 @pytest.fixture(scope="module")
@@ -199,19 +142,8 @@ def hung(agent: Agent) -> None:
 def out_of_memory(agent: Agent) -> None:
     """Its container may have no more than it has: the next page is one too many."""
     (pid,) = agent.processes()
-    for limit, usage in _memory_files(pid):
-        limit.write_text(usage.read_text() if usage else "1048576")
-
-
-def _memory_files(pid: int) -> list[tuple[Path, Path | None]]:
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "memory":
-            group = Path(f"/sys/fs/cgroup/memory{path}")
-            return [(group / "memory.limit_in_bytes", group / "memory.usage_in_bytes")]
-        if not controllers and Path("/sys/fs/cgroup/cgroup.controllers").exists():
-            return [(Path(f"/sys/fs/cgroup{path}") / "memory.max", None)]
-    raise AssertionError(f"process {pid} is in no memory group")
+    group = memory_group(pid)
+    group.limit.write_text(group.usage.read_text() if group.version == 1 else "1048576")
 
 
 @pytest.mark.parametrize("ended", [killed, out_of_memory, hung])
@@ -227,20 +159,14 @@ def test_it_comes_back_by_itself(agent: Agent, ended: Callable[[Agent], None]) -
 
 
 def test_an_upgrade_replaces_programs_and_agent(platform: Platform, agent: Agent) -> None:
-    before, pinned = agent.pod()["metadata"]["uid"], pins(agent)
+    before, pinned = agent.pod()["metadata"]["uid"], agent.pins()
     restarted = platform.call("rollout", "restart", "daemonset/flameplane-node", WHERE)
     assert restarted.ok, restarted.err
     eventually("another pod", lambda: _uid(agent) not in ("", before), LIVENESS)
     agent.samples_on()
-    after = pins(agent)
+    after = agent.pins()
     assert set(after) == set(pinned)
     assert not set(after.values()) & set(pinned.values())
-
-
-def pins(agent: Agent) -> dict[str, int]:
-    """What the loader left on the node, and which one it is."""
-    (pid,) = agent.processes()
-    return {file.name: file.stat().st_ino for file in Path(f"/proc/{pid}/root/bpf").iterdir()}
 
 
 def _uid(agent: Agent) -> str:

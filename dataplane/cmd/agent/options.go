@@ -5,6 +5,8 @@ import (
 	"flag"
 	"os"
 	"time"
+
+	"flameplane.dev/dataplane/internal/cpuprofile"
 )
 
 // options of the agent.
@@ -12,6 +14,7 @@ type options struct {
 	pins, services, gateway, token, metrics string
 
 	folder      string
+	byFile      bool
 	node        string
 	read, every time.Duration
 }
@@ -25,6 +28,7 @@ func parsed(arguments []string) (options, error) {
 	flags.StringVar(&o.token, "gateway-token", "", "file with the token for it, read for each request")
 	flags.StringVar(&o.metrics, "metrics", ":4041", "address of /metrics, /healthz and /ready")
 	flags.StringVar(&o.folder, "folder", "", "instead of a gateway: a folder, where a profile for each cgroup is written")
+	flags.BoolVar(&o.byFile, "name-files", false, "name frames without a function after their file: for a backend without a symboliser")
 	flags.DurationVar(&o.read, "read", time.Second, "time between readings of the counts")
 	flags.DurationVar(&o.every, "every", 15*time.Second, "time between profiles")
 	if err := flags.Parse(arguments); err != nil {
@@ -48,4 +52,12 @@ func (o options) check() error {
 		return errors.New("agent: -every is shorter than -read")
 	}
 	return nil
+}
+
+// naming begins profiles that name their frames as asked for.
+func (o options) naming(begin func() *cpuprofile.Builder) func() *cpuprofile.Builder {
+	if !o.byFile {
+		return begin
+	}
+	return func() *cpuprofile.Builder { return begin().ByFile() }
 }

@@ -92,8 +92,8 @@ func run(ctx context.Context, o options) error {
 	}
 	registry.MustRegister(&fromKernel{counts, waits, opened, a.node, o.node})
 	kinds := []collect.Kind{
-		{Name: onCPU, Counts: counts, New: func() *cpuprofile.Builder { return cpuprofile.New(declared.BaseHz) }},
-		{Name: offCPU, Counts: waits, New: cpuprofile.NewOffCPU, Below: "__schedule"},
+		{Name: onCPU, Counts: counts, New: o.naming(func() *cpuprofile.Builder { return cpuprofile.New(declared.BaseHz) })},
+		{Name: offCPU, Counts: waits, New: o.naming(cpuprofile.NewOffCPU), Below: "__schedule"},
 	}
 	a.collector = collect.New(kinds, pinnedNode{opened}, known(opened), collect.NewMetrics(registry), time.Now())
 	if a.output, err = newOutput(ctx, o, a.node, registry); err != nil {

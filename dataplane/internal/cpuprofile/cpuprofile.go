@@ -3,6 +3,7 @@ package cpuprofile
 
 import (
 	"encoding/binary"
+	"path"
 	"time"
 
 	"github.com/google/pprof/profile"
@@ -35,6 +36,8 @@ type Builder struct {
 	locations map[Frame]*profile.Location
 	samples   map[string]*profile.Sample
 	number    uint64
+	nameless  map[*profile.Mapping]bool // with frames that a symboliser could name
+	byFile    bool
 }
 
 type function struct {
@@ -57,11 +60,19 @@ func NewOffCPU() *Builder { return begin("off_cpu", "nanoseconds") }
 func begin(types ...string) *Builder {
 	b := &Builder{
 		profile: &profile.Profile{}, mappings: map[Image]*profile.Mapping{}, functions: map[function]*profile.Function{},
-		locations: map[Frame]*profile.Location{}, samples: map[string]*profile.Sample{},
+		locations: map[Frame]*profile.Location{}, samples: map[string]*profile.Sample{}, nameless: map[*profile.Mapping]bool{},
 	}
 	for i := 0; i < len(types); i += 2 {
 		b.profile.SampleType = append(b.profile.SampleType, &profile.ValueType{Type: types[i], Unit: types[i+1]})
 	}
+	return b
+}
+
+// ByFile names frames without a function after their file, for a backend without a symboliser: that shows frames with
+// names alone, and neither their callees nor their time. Not after their address, which is another one in each build: to
+// the gate all of them would be new. Addresses and build ids stay, so that pprof can still name the functions.
+func (b *Builder) ByFile() *Builder {
+	b.byFile = true
 	return b
 }
 
@@ -91,26 +102,37 @@ func (b *Builder) Number() uint64 { return b.number }
 
 // Build ends it. It is valid, or the error says what is not.
 func (b *Builder) Build(start time.Time, long time.Duration) (*profile.Profile, error) {
+	for mapping := range b.nameless { // what is said to have functions is not looked up
+		mapping.HasFunctions = false
+	}
 	b.profile.TimeNanos, b.profile.DurationNanos = start.UnixNano(), int64(long)
 	return b.profile, b.profile.CheckValid()
 }
 
 func (b *Builder) location(frame Frame) *profile.Location {
-	if found, ok := b.locations[frame]; ok {
+	key := frame
+	if found, ok := b.locations[key]; ok {
 		return found
 	}
 	location := &profile.Location{
 		ID: uint64(len(b.profile.Location) + 1), Address: frame.Address, Mapping: b.mapping(frame.Image),
 	}
+	named := frame.Function != ""
+	if !named && location.Mapping != nil {
+		b.nameless[location.Mapping] = true
+		if b.byFile {
+			frame.Function = "[" + path.Base(frame.Image.File) + "]"
+		}
+	}
 	if frame.Function != "" {
 		location.Line = []profile.Line{{Function: b.function(frame), Line: frame.Line}}
-		if location.Mapping != nil {
+		if location.Mapping != nil && named {
 			location.Mapping.HasFunctions = true
 			location.Mapping.HasFilenames = location.Mapping.HasFilenames || frame.File != ""
 			location.Mapping.HasLineNumbers = location.Mapping.HasLineNumbers || frame.Line != 0
 		}
 	}
-	b.locations[frame] = location
+	b.locations[key] = location
 	b.profile.Location = append(b.profile.Location, location)
 	return location
 }

@@ -49,6 +49,24 @@ func TestOneProfileOfManyProcesses(t *testing.T) {
 	}
 }
 
+// A backend without a symboliser shows no frame without a name. pprof looks the functions up all the same.
+func TestFramesWithoutAFunctionAreNamedAfterTheirFile(t *testing.T) {
+	library := Image{File: "/usr/lib/libz.so.1.2", BuildID: "abc", From: 0, To: 0x1000}
+	b := New(99).ByFile()
+	b.Add([]Frame{{Image: library, Address: 0x44}, {Image: library, Address: 0x88, Function: "inflate"}}, 1, time.Second)
+	b.Add([]Frame{{Image: library, Address: 0x44}}, 1, time.Second)
+	built, err := b.Build(time.Unix(1000, 0), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(built.Location) != 2 || len(built.Mapping) != 1 || built.Mapping[0].HasFunctions || built.Mapping[0].BuildID != "abc" {
+		t.Errorf("%v", built)
+	}
+	if one := built.Sample[1].Location[0]; one.Address != 0x44 || one.Line[0].Function.Name != "[libz.so.1.2]" {
+		t.Errorf("%+v", one)
+	}
+}
+
 // Every backend keeps it under this name, and the nightly merge sums it.
 func TestOffCPUIsNamedAsTheFieldDoes(t *testing.T) {
 	b := NewOffCPU()
