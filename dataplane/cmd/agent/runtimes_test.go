@@ -83,8 +83,14 @@ func TestRuntimesOnANode(t *testing.T) {
 			samples, cpu := total(p)
 			t.Logf("| %s | %d | %.2f s | %.2f s (%+.1f %%) | %s |", each.row, samples, cpu.Seconds(), w.used.Seconds(),
 				100*(cpu.Seconds()/w.used.Seconds()-1), seen(p))
-			if each.row == "Python 3.13" {
+			switch each.row {
+			case "Python 3.13":
 				walked(t, page)
+			case "Go with cgo":
+				byName, byPlace := inFunctions(p, named)["heavy"], inFunctions(p, byOffset(t, w.program))["heavy"]
+				if byName < byPlace*95/100 {
+					t.Errorf("heavy has its name in %v of %v", byName, byPlace)
+				}
 			}
 		})
 	}
