@@ -11,6 +11,9 @@ import (
 	"testing"
 
 	"github.com/google/pprof/profile"
+
+	"flameplane.dev/dataplane/bpf"
+	"flameplane.dev/dataplane/internal/pins"
 )
 
 // truthSeconds is how much CPU time each program uses: a longer run makes the error of chance small. With 35 there are
@@ -54,7 +57,7 @@ func TestRuntimesOnANode(t *testing.T) {
 		}
 		w := &workload{
 			service: fmt.Sprintf("runtime-%d", i), hz: 99, program: program, arguments: append(arguments, seconds),
-			names: each.names, partial: each.partial,
+			names: each.names, partial: each.partial, apart: true,
 		}
 		workloads[each.row], all = w, append(all, w)
 	}
@@ -70,7 +73,7 @@ func TestRuntimesOnANode(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	page := n.agent.get("/metrics")
+	page, codes := n.agent.get("/metrics"), kept(t, n.pinned)
 	n.agent.stop(t)
 	for _, each := range languages {
 		w, ok := workloads[each.row]
@@ -86,6 +89,7 @@ func TestRuntimesOnANode(t *testing.T) {
 			switch each.row {
 			case "Python 3.13":
 				walked(t, page)
+				tells(t, p, codes)
 			case "Go with cgo":
 				byName, byPlace := inFunctions(p, named)["heavy"], inFunctions(p, byOffset(t, w.program))["heavy"]
 				if byName < byPlace*95/100 {
@@ -111,6 +115,49 @@ func walked(t *testing.T, page string) {
 	done, not := number("walked"), number("partly")+number("no_thread")+number("unreadable")
 	if done < 100 || not > done/50 {
 		t.Errorf("%v stacks were walked, %v were not", done, not)
+	}
+}
+
+// kept is all that the sampler copied of Python's functions.
+func kept(t *testing.T, pinned string) (found []bpf.Code) {
+	t.Helper()
+	opened, err := pins.Open(pinned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	var key uint64
+	var code bpf.Code
+	entries := opened.Maps[bpf.Codes].Iterate()
+	for entries.Next(&key, &code) {
+		found = append(found, code)
+	}
+	if err := entries.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// tells is whether a function has its name, its file and its first line, and nothing that it works with was copied.
+func tells(t *testing.T, p *profile.Profile, codes []bpf.Code) {
+	t.Helper()
+	found := map[string]*profile.Function{}
+	for _, function := range p.Function {
+		found[function.Name] = function
+	}
+	burn := found["Work.burn"]
+	if burn == nil || !strings.HasSuffix(burn.Filename, "testdata/runtimes/busy.py") || burn.StartLine != 27 {
+		t.Errorf("Work.burn is %+v", burn)
+	}
+	copied := map[string]bool{}
+	for _, code := range codes {
+		copied[string(code.Name[:code.NameSize])] = true
+		if all := string(code.Name[:]) + string(code.File[:]); strings.Contains(all, "secret") {
+			t.Errorf("a value of the program was copied: %q", all)
+		}
+	}
+	if !copied["heavy"] || !copied["Work.burn"] {
+		t.Errorf("copied are %v", copied)
 	}
 }
 

@@ -28,6 +28,7 @@ type workload struct {
 	program      string // of those that are built here, or an installed one
 	arguments    []string
 	names        string // how its functions are found: by the profile, by their place in the file, or not at all
+	apart        bool   // in a pid namespace of its own, as in a container
 	partial      bool   // its stacks do not reach main
 	kernel       string // a function of the kernel that it spends its time in
 
@@ -48,6 +49,9 @@ func (w *workload) run(t *testing.T, program, cgroup string, done chan<- error) 
 	command.Stdout = &out
 	opened := inCgroup(t, cgroup, command)
 	defer opened.Close()
+	if w.apart {
+		command.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
+	}
 	err := command.Run()
 	w.said = out.Bytes()
 	w.used = command.ProcessState.UserTime() + command.ProcessState.SystemTime()

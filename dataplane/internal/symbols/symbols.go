@@ -180,17 +180,17 @@ func (p *Process) readImage(mapping process.Mapping, into *image) error {
 		return err
 	}
 	into.elf = headers
-	address, ok := headers.Address(mapping.Offset)
+	bias, ok := headers.Bias(mapping.Start, mapping.Offset)
 	if !ok {
 		return errors.New("its code lies in no segment")
 	}
 	if !headers.Go {
-		if at, ok, err := python.Find(file, headers, mapping.Start-address); err != nil {
+		if at, ok, err := python.Find(file, headers, bias); err != nil {
 			return err
 		} else if ok {
 			into.python = &at
 		}
-		into.exports, err = elfsymbols.Read(file, headers, mapping.Start-address)
+		into.exports, err = elfsymbols.Read(file, headers, bias)
 		return err
 	}
 	var ranges []gosymbols.Range
@@ -199,7 +199,7 @@ func (p *Process) readImage(mapping process.Mapping, into *image) error {
 			ranges = append(ranges, gosymbols.Range{From: each.Offset, To: each.Offset + each.End - each.Start})
 		}
 	}
-	into.table, err = gosymbols.Find(file, headers, ranges, mapping.Start-address)
+	into.table, err = gosymbols.Find(file, headers, ranges, bias)
 	return err
 }
 
@@ -210,8 +210,7 @@ func (p *Process) Interpreter() (python.Interpreter, bool) {
 		if !ok || found.python == nil || !mapping.Executable() {
 			continue
 		}
-		if address, ok := found.elf.Address(mapping.Offset); ok {
-			bias := mapping.Start - address
+		if bias, ok := found.elf.Bias(mapping.Start, mapping.Offset); ok {
 			return python.Interpreter{File: mapping.Path, Interpreter: bpf.Interpreter{
 				Runtime: found.python.Runtime + bias, CodeType: found.python.CodeType + bias,
 			}}, true
