@@ -161,13 +161,14 @@ func tells(t *testing.T, p *profile.Profile, codes []bpf.Code) {
 	}
 }
 
-// seen tells of a profile's user stacks: what is known of their frames, of the innermost by CPU time, and how deep they are.
+// seen tells of a profile's user stacks: what is known of their frames, of the innermost by CPU time, how much of that has
+// a name anywhere, and how deep they are.
 func seen(p *profile.Profile) string {
-	var all, deep int64
+	var all, deep, named int64
 	frames, innermost := map[string]int64{}, map[string]int64{}
 	var depths []int
 	for _, sample := range p.Sample {
-		depth := 0
+		depth, name := 0, int64(0)
 		for _, location := range sample.Location {
 			if location.Mapping != nil && location.Mapping.File == "[kernel]" {
 				continue
@@ -177,10 +178,14 @@ func seen(p *profile.Profile) string {
 				innermost[what] += sample.Value[1]
 				all += sample.Value[1]
 			}
+			if what == "name" {
+				name = sample.Value[1]
+			}
 			frames[what] += sample.Value[0]
 			deep += sample.Value[0]
 			depth++
 		}
+		named += name
 		depths = append(depths, slices.Repeat([]int{depth}, int(sample.Value[0]))...)
 	}
 	if all == 0 {
@@ -191,8 +196,8 @@ func seen(p *profile.Profile) string {
 		return fmt.Sprintf("%.0f / %.0f / %.0f %%", 100*float64(of["name"])/float64(whole),
 			100*float64(of["place"])/float64(whole), 100*float64(of["nothing"])/float64(whole))
 	}
-	return fmt.Sprintf("%s | %s | %d, %d, %d", share(frames, deep), share(innermost, all),
-		depths[len(depths)/10], depths[len(depths)/2], depths[len(depths)*9/10])
+	return fmt.Sprintf("%s | %s | %.0f %% | %d, %d, %d", share(frames, deep), share(innermost, all),
+		100*float64(named)/float64(all), depths[len(depths)/10], depths[len(depths)/2], depths[len(depths)*9/10])
 }
 
 func told(location *profile.Location) string {

@@ -16,6 +16,9 @@ const (
 	block  = 64 << 10
 	start  = "_rt0_" // begins the names of entry points
 	goexit = "runtime.goexit"
+
+	maxCalls = 2
+	maxCode  = 256 << 20 // of a program, in which goexit is looked for
 )
 
 // ErrNone is what a program without a table of this kind gets.
@@ -121,11 +124,14 @@ func (t *Table) anchorAtExit(file io.ReaderAt, image *elfimage.Image) error {
 		if err != nil {
 			return err
 		}
-		switch name {
-		case goexit:
+		switch {
+		case name == goexit:
 			exit = from
-		case goexit + "1": // one for Go's callers, and one for assembly
+		case name == goexit+"1" && len(calls) < maxCalls: // one for Go's callers, and one for assembly
 			calls = append(calls, from)
+		}
+		if exit != 0 && len(calls) == maxCalls {
+			break
 		}
 	}
 	for _, s := range image.Loads {
@@ -134,7 +140,7 @@ func (t *Table) anchorAtExit(file io.ReaderAt, image *elfimage.Image) error {
 		}
 		for _, call := range calls {
 			code := binary.LittleEndian.AppendUint32([]byte{0x90, 0xe8}, call-exit-6)
-			at, err := find(file, Range{s.Off, s.Off + s.Filesz}, append(code, 0x90))
+			at, err := find(file, Range{s.Off, s.Off + min(s.Filesz, maxCode)}, append(code, 0x90))
 			if err == nil && at >= uint64(exit) {
 				t.text = at - uint64(exit)
 				return nil
