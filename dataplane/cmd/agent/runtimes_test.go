@@ -16,8 +16,8 @@ import (
 	"flameplane.dev/dataplane/internal/pins"
 )
 
-// truthSeconds is how much CPU time each program uses: a longer run makes the error of chance small. With 35 there are
-// more than 3,000 samples of each.
+// truthSeconds is how much CPU time each program uses: a longer run makes the error of chance small. With 102 there are
+// 10,000 samples of each.
 const truthSeconds = "FLAMEPLANE_TRUTH_SECONDS"
 
 // language has a program that says how much CPU time it used in which of two functions.

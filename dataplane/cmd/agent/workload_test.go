@@ -147,17 +147,13 @@ func total(p *profile.Profile) (samples int64, cpu time.Duration) {
 	return samples, cpu
 }
 
-const enough = 3000 // samples, from which on chance is no excuse
+const enough = 3000 // samples, from which on shares must be within 3 points
 
-// within is whether a number of samples may stand for that much CPU time: five times the error of chance, with enough of
-// them 5 %.
+// within is whether a number of samples may stand for that much CPU time: five times the error of chance, which is 5 % of
+// 10,000 samples.
 func within(measured, used time.Duration, hz uint32) bool {
 	expected := used.Seconds() * float64(hz)
-	allowed := 5 * math.Sqrt(expected)
-	if expected >= enough {
-		allowed = min(allowed, 0.05*expected)
-	}
-	return math.Abs(measured.Seconds()*float64(hz)-expected) <= allowed
+	return math.Abs(measured.Seconds()*float64(hz)-expected) <= 5*math.Sqrt(expected)
 }
 
 // sandbox is the process that holds a pod together: it is there before any of the pod's containers.
