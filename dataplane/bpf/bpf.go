@@ -35,9 +35,14 @@ const (
 	Counts   = "counts"
 	Stacks   = "stacks"
 	Outcomes = "outcomes"
-	Wanted   = "wanted"
-	Answers  = "answers"
-	Slots    = "slots"
+
+	Interpreters   = "interpreters"
+	Codes          = "codes"
+	PythonOutcomes = "python_outcomes"
+
+	Wanted  = "wanted"
+	Answers = "answers"
+	Slots   = "slots"
 
 	OffControl  = "off_control"
 	OffAsked    = "off_asked"

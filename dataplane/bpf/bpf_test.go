@@ -41,7 +41,8 @@ func TestSaysWhatIsMissing(t *testing.T) {
 func TestRecordsAreThoseOfTheSources(t *testing.T) {
 	found := specs(t)
 	for object, records := range map[string]map[string]any{
-		Sampler:  {"control": Told{}, "sample": Sample{}, "stack": Stack{}},
+		Sampler: {"control": Told{}, "sample": Sample{}, "stack": Stack{}, "program": Program{}, "interpreter": Interpreter{},
+			"code": Code{}},
 		Tasks:    {"task": Task{}},
 		Mappings: {"mapping": Mapping{}},
 		Memory:   {"question": Question{}},
@@ -73,6 +74,9 @@ func TestRecordsAreThoseOfTheSources(t *testing.T) {
 	}
 	if count := found[Sampler].Maps[Outcomes].MaxEntries; count != outcomes {
 		t.Errorf("%d outcomes", count)
+	}
+	if count := found[Sampler].Maps[PythonOutcomes].MaxEntries; count != pythonOutcomes {
+		t.Errorf("%d outcomes of Python's stacks", count)
 	}
 	if count := found[Blocks].Maps[OffOutcomes].MaxEntries; count != offOutcomes {
 		t.Errorf("%d outcomes of waits", count)

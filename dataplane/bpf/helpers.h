@@ -15,10 +15,12 @@ typedef unsigned long long u64;
 typedef long long s64;
 
 #define SEC(name) __attribute__((section(name), used))
+#define UNUSED __attribute__((unused))
 #define KSYM __attribute__((section(".ksyms")))
 #define INLINE static inline __attribute__((always_inline))
 #define COUNT(x) (sizeof(x) / sizeof((x)[0]))
 #define FIELD_EXISTS(field) __builtin_preserve_field_info(field, 2)
+#define TYPE_SIZE(type) __builtin_preserve_type_info(*(typeof(type) *)0, 1)
 
 // Members of a map's declaration: their types carry the numbers.
 #define UINT(name, value) int(*name)[value]
@@ -38,6 +40,8 @@ static u64 (*current_pid_tgid)(void) = (void *)14;
 static long (*current_comm)(void *to, u32 size) = (void *)16;
 static long (*get_stack)(void *context, void *to, u32 size, u64 flags) = (void *)67;
 static u64 (*current_cgroup)(void) = (void *)80;
+static long (*read_user)(void *to, u32 size, const void *from) = (void *)112;
+static long (*read_kernel)(void *to, u32 size, const void *from) = (void *)113;
 static long (*read_kernel_text)(void *to, u32 size, const void *from) = (void *)115;
 static u64 (*current_ancestor_cgroup)(int level) = (void *)123;
 static long (*seq_write)(struct seq_file *to, const void *data, u32 size) = (void *)127;
@@ -45,6 +49,7 @@ static long (*get_task_stack)(struct task_struct *task, void *to, u32 size, u64 
 static long (*path_of)(struct path *path, char *to, u32 size) = (void *)147;
 static void *(*task_storage_get)(void *map, struct task_struct *task, void *initial, u64 flags) = (void *)156;
 static struct task_struct *(*current_task)(void) = (void *)158;
+static long (*loop)(u32 times, long (*step)(u32 index, void *context), void *context, u64 flags) = (void *)181;
 static long (*copy_from_task)(void *to, u32 size, const void *from, struct task_struct *task, u64 flags) = (void *)191;
 
 // Raises a counter of a PERCPU_ARRAY by one.

@@ -49,6 +49,16 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+// A number of a process or thread in one pid namespace, and all that it has, its own namespace's last.
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
 struct task_struct {
 	int tgid;
 	u64 start_boottime;
@@ -57,6 +67,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct css_set *cgroups;
+	struct pid *thread_pid;
 	unsigned int flags;
 };
 

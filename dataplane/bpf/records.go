@@ -20,11 +20,49 @@ type Sample struct {
 	Start   uint64 // of the process, CLOCK_BOOTTIME
 	User    uint64 // keys of stacks, 0 for none
 	Kernel  uint64
+	Python  uint64 // likewise, of keys of functions
 	Tgid    uint32
 	Hz      uint32
 	Program uint64
 	Comm    [16]byte
 }
+
+// Program is one process, as long as it is that program.
+type Program struct {
+	Start   uint64
+	Program uint64
+	Tgid    uint32
+	Padding uint32
+}
+
+// Interpreter is where CPython has its state, in the memory of a Program.
+type Interpreter struct {
+	Runtime  uint64
+	CodeType uint64
+}
+
+// Code is a function of Python's; of a text that is too long the end.
+type Code struct {
+	Line     uint32
+	NameSize uint32
+	FileSize uint32
+	NameKind uint8 // bytes of a character
+	FileKind uint8
+	NameCut  uint8
+	FileCut  uint8
+	Name     [128]byte
+	File     [192]byte
+}
+
+// What became of the Python stacks of processes with an interpreter, as indices of the map PythonOutcomes.
+const (
+	PythonWalked     = iota
+	PythonPartly     // outer frames are missing: too deep, or not in memory
+	PythonNoThread   // a thread that Python does not know
+	PythonUnreadable // not in memory
+	PythonUnknown    // a version whose layout is not known
+	pythonOutcomes
+)
 
 // Stack is innermost frame first.
 type Stack struct {

@@ -6,6 +6,7 @@
 #include "helpers.h"
 #include "kernel.h"
 #include "stack.h"
+#include "python.h"
 
 enum { CGROUP_LEVELS = 10 };
 
@@ -21,6 +22,7 @@ struct sample {
 	u64 start; // of the process: its number may be given away again
 	u64 user;  // stacks, by their hash; 0 for none
 	u64 kernel;
+	u64 python; // keys of functions, not addresses
 	u32 tgid;
 	u32 hz; // at which it was kept: what one count weighs
 	u64 program; // which of those that the process has been
@@ -113,15 +115,28 @@ INLINE int turn(u64 cgroup, u32 hz, u32 base_hz)
 	return 1;
 }
 
-INLINE u64 take(void *context, u64 flags)
+INLINE u64 told(enum taken taken, u64 hash)
 {
-	u64 hash;
-	enum taken taken = take_stack(context, flags, &stacks, &hash);
 	if (taken == CUT_OFF)
 		tell(TRUNCATED);
 	if (taken == NOT_STORED)
 		tell(LOST_STACK);
 	return hash;
+}
+
+INLINE u64 take(void *context, u64 flags)
+{
+	u64 hash;
+	enum taken taken = take_stack(context, flags, &stacks, &hash);
+	return told(taken, hash);
+}
+
+INLINE u64 take_functions(struct sample *sample)
+{
+	struct program process = {.start = sample->start, .program = sample->program, .tgid = sample->tgid};
+	enum taken taken;
+	u64 hash = take_python(&process, &stacks, &taken);
+	return told(taken, hash);
 }
 
 SEC("perf_event")
@@ -154,6 +169,7 @@ int on_cpu(void *context)
 	current_comm(sample.comm, sizeof(sample.comm));
 	sample.user = take(context, USER_STACK);
 	sample.kernel = take(context, 0);
+	sample.python = take_functions(&sample);
 	for (int attempt = 0; attempt < 2; attempt++) { // another CPU may add it between the two
 		u64 *count = map_lookup(&counts, &sample);
 		if (count) {

@@ -32,22 +32,37 @@ def objects() -> dict[Path, Path]:
     return bpf.overlay(DATAPLANE, "bpf")
 
 
-def _passes(package: str, tests: str, flags: list[str], **environment: str) -> None:
-    """The tests of a package that match ran and passed; one that was skipped says why."""
+def _ran(package: str, tests: str, flags: list[str], **environment: str) -> tuple[dict[str, str], dict[str, str], str]:
+    """What became of the tests of a package that match ("pass", "fail", "skip"), what each said, and all of it."""
     program = golang.toolchain(DATAPLANE).program
     known = golang.environment(cache.root() / "go") | environment
     go = [str(program), "test", "-count=1", "-json", f"-timeout={TIMEOUT}s", "-run", tests, *flags, package]
     command = ["unshare", "--mount", "--propagation", "private", *go]
     done = subprocess.run(command, cwd=DATAPLANE, env=known, capture_output=True, text=True, check=False)
     events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    said = "".join(str(event.get("Output", "")) for event in events)
-    assert done.returncode == 0, said + done.stderr
-    outcomes = {
-        event["Test"]: event["Action"] for event in events if event.get("Test") and event["Action"] in ("pass", "skip")
-    }
+    outcomes, said = {}, dict[str, str]()
+    for event in events:
+        test = event.get("Test", "")
+        said[test] = said.get(test, "") + event.get("Output", "")
+        if test and event["Action"] in ("pass", "fail", "skip"):
+            outcomes[test] = event["Action"]
+    everything = "".join(str(event.get("Output", "")) for event in events) + done.stderr
+    if done.returncode and "fail" not in outcomes.values():
+        outcomes["the package"] = "fail"
+    return outcomes, said, everything
+
+
+def _passes(package: str, tests: str, flags: list[str], **environment: str) -> None:
+    """The tests of a package that match ran and passed; one that was skipped says why."""
+    outcomes, _, said = _ran(package, tests, flags, **environment)
     assert outcomes, said
+    assert "fail" not in outcomes.values(), said
     if "skip" in outcomes.values():
-        pytest.skip("NOT RUN: " + said.partition("NOT RUN: ")[2].splitlines()[0])
+        pytest.skip(_not_run(said))
+
+
+def _not_run(said: str) -> str:
+    return "NOT RUN: " + said.partition("NOT RUN: ")[2].partition("\n")[0]
 
 
 def test_the_verifier_takes_the_programs(objects: dict[Path, Path], tmp_path: Path) -> None:
@@ -69,3 +84,36 @@ def test_the_verifier_takes_the_programs(objects: dict[Path, Path], tmp_path: Pa
 def test_with_cap_perfmon_alone(objects: dict[Path, Path], test: str) -> None:
     agent = golang.build(DATAPLANE, "./cmd/agent", "agent", overlay=objects)
     _passes("./cmd/agent", f"^{test}$", [], FLAMEPLANE_AGENT=str(agent))
+
+
+RUNTIMES = "TestRuntimesOnANode"
+
+
+@pytest.fixture(scope="module")
+def runtimes(objects: dict[Path, Path]) -> tuple[dict[str, str], dict[str, str], str]:
+    """All at once: each is given a CPU's time of seconds, and they share the CPUs."""
+    agent = golang.build(DATAPLANE, "./cmd/agent", "agent", overlay=objects)
+    return _ran("./cmd/agent", f"^{RUNTIMES}$", [], FLAMEPLANE_AGENT=str(agent))
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        "C library's qsort",
+        "Go with cgo",
+        "Python 3.11",
+        "Python 3.13",
+        "Java",
+        "Java, frame pointers",
+        "Node",
+    ],
+)
+def test_what_a_runtime_uses(runtimes: tuple[dict[str, str], dict[str, str], str], runtime: str) -> None:
+    outcomes, said, everything = runtimes
+    test = f"{RUNTIMES}/{runtime.replace(' ', '_')}"
+    if outcomes.get(RUNTIMES) == "skip":
+        pytest.skip(_not_run(said[RUNTIMES]))
+    assert test in outcomes, everything
+    if outcomes[test] == "skip":
+        pytest.skip(_not_run(said[test]))
+    assert outcomes[test] == "pass", said[test]

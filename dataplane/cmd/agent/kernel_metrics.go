@@ -9,6 +9,7 @@ import (
 	"flameplane.dev/dataplane/internal/identity"
 	"flameplane.dev/dataplane/internal/offcpu"
 	"flameplane.dev/dataplane/internal/pins"
+	"flameplane.dev/dataplane/internal/python"
 	"flameplane.dev/dataplane/internal/sampler"
 )
 
@@ -16,6 +17,7 @@ import (
 type fromKernel struct {
 	counts *sampler.Sampler
 	waits  *offcpu.OffCPU
+	python *python.Functions
 	opened *pins.Pins
 	known  *identity.Node
 	node   string
@@ -26,6 +28,9 @@ var (
 		"Ticks of the perf events on busy CPUs, by what became of them; since the programs were loaded.", []string{"outcome"}, nil)
 	waits = prometheus.NewDesc("flameplane_agent_offcpu_waits_total",
 		"Waits of threads, by what became of them; since the programs were loaded.", []string{"outcome"}, nil)
+	pythons = prometheus.NewDesc("flameplane_agent_python_stacks_total",
+		"Samples of processes with a Python interpreter, by what became of its functions; since the programs were loaded.",
+		[]string{"outcome"}, nil)
 	threshold = prometheus.NewDesc("flameplane_agent_offcpu_threshold_seconds",
 		"Stacks of all waits from this length on are taken, and of a share of the shorter ones.", nil, nil)
 	pods = prometheus.NewDesc("flameplane_agent_pods", "Pods of declared services on this node.",
@@ -38,7 +43,7 @@ var (
 )
 
 func (f *fromKernel) Describe(to chan<- *prometheus.Desc) {
-	for _, each := range []*prometheus.Desc{ticks, waits, threshold, pods, runTime, runs, missed} {
+	for _, each := range []*prometheus.Desc{ticks, waits, pythons, threshold, pods, runTime, runs, missed} {
 		to <- each
 	}
 }
@@ -59,6 +64,11 @@ func (f *fromKernel) Collect(to chan<- prometheus.Metric) {
 		slog.Error("the counters of off-CPU time cannot be read", "err", err)
 	} else {
 		outcomes(to, waits, o)
+	}
+	if o, err := f.python.Outcomes(); err != nil {
+		slog.Error("the counters of Python's stacks cannot be read", "err", err)
+	} else {
+		outcomes(to, pythons, o)
 	}
 	if now, err := f.waits.Threshold(); err != nil {
 		slog.Error("the threshold of off-CPU time cannot be read", "err", err)

@@ -24,6 +24,7 @@ import (
 	"flameplane.dev/dataplane/internal/offcpu"
 	"flameplane.dev/dataplane/internal/pins"
 	"flameplane.dev/dataplane/internal/process"
+	"flameplane.dev/dataplane/internal/python"
 	"flameplane.dev/dataplane/internal/sampler"
 	"flameplane.dev/dataplane/internal/symbols"
 )
@@ -87,15 +88,19 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	functions, err := python.New(opened)
+	if err != nil {
+		return err
+	}
 	a := &agent{
 		options: o, sampler: counts, offCPU: waits, node: identity.NewNode(o.node, declared), baseHz: declared.BaseHz,
 	}
-	registry.MustRegister(&fromKernel{counts, waits, opened, a.node, o.node})
+	registry.MustRegister(&fromKernel{counts, waits, functions, opened, a.node, o.node})
 	kinds := []collect.Kind{
 		{Name: onCPU, Counts: counts, New: o.naming(func() *cpuprofile.Builder { return cpuprofile.New(declared.BaseHz) })},
 		{Name: offCPU, Counts: waits, New: o.naming(cpuprofile.NewOffCPU), Below: "__schedule"},
 	}
-	a.collector = collect.New(kinds, pinnedNode{opened}, known(opened), collect.NewMetrics(registry), time.Now())
+	a.collector = collect.New(kinds, pinnedNode{opened}, known(opened), functions, collect.NewMetrics(registry), time.Now())
 	if a.output, err = newOutput(ctx, o, a.node, registry); err != nil {
 		return err
 	}

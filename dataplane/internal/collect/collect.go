@@ -54,6 +54,7 @@ type Collector struct {
 	kinds   []Kind
 	node    Node
 	symbols *symbols.Symbols
+	python  Functions
 	metrics *Metrics
 
 	readings uint64
@@ -81,9 +82,11 @@ type mapped struct {
 }
 
 // New starts at “now“.
-func New(kinds []Kind, node Node, known *symbols.Symbols, metrics *Metrics, now time.Time) *Collector {
+func New(
+	kinds []Kind, node Node, known *symbols.Symbols, functions Functions, metrics *Metrics, now time.Time,
+) *Collector {
 	return &Collector{
-		kinds: kinds, node: node, symbols: known, metrics: metrics, since: now,
+		kinds: kinds, node: node, symbols: known, python: functions, metrics: metrics, since: now,
 		paths: map[uint64]string{}, spaces: map[process.ID]*mapped{}, builders: map[target]*cpuprofile.Builder{},
 	}
 }
@@ -144,7 +147,7 @@ func (c *Collector) Read() error {
 		c.add(id, counts)
 	}
 	c.forget()
-	return nil
+	return c.follow()
 }
 
 func (c *Collector) ask(wanted []process.ID) error {
@@ -216,7 +219,7 @@ func (c *Collector) frames(resolver *symbols.Process, count counted) []cpuprofil
 			frames = append(frames, symbols.Lost)
 			c.metrics.StacksLost.Add(float64(count.Number))
 		}
-		user := resolver.Frames(addresses)
+		user := c.called(resolver, count, resolver.Frames(addresses))
 		c.metrics.frames(user)
 		frames = append(frames, user...)
 	}

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"flameplane.dev/dataplane/bpf"
 	"flameplane.dev/dataplane/internal/cpuprofile"
 	"flameplane.dev/dataplane/internal/process"
+	"flameplane.dev/dataplane/internal/python"
 	"flameplane.dev/dataplane/internal/sampler"
 	"flameplane.dev/dataplane/internal/symbols"
 )
@@ -25,6 +27,8 @@ type world struct {
 	tasks  []process.Task
 	spaces map[process.ID]process.Space
 	asked  int
+
+	followed map[process.ID]python.Interpreter
 }
 
 func (w *world) Drain() ([]sampler.Count, error) {
@@ -47,6 +51,18 @@ func (w *world) Spaces(wanted []process.ID) (map[process.ID]process.Space, error
 	return found, nil
 }
 
+func (w *world) Follow(wanted map[process.ID]python.Interpreter) error {
+	w.followed = wanted
+	return nil
+}
+
+func (w *world) Frames(keys []uint64) (frames []cpuprofile.Frame) {
+	for _, key := range keys {
+		frames = append(frames, cpuprofile.Frame{Function: fmt.Sprintf("function %d", key)})
+	}
+	return frames
+}
+
 type nothing struct{}
 
 func (nothing) ReadAt([]byte, int64) (int, error) { return 0, errors.New("refused") }
@@ -65,7 +81,7 @@ func begin(w *world) (*Collector, *Metrics) {
 	metrics := NewMetrics(prometheus.NewRegistry())
 	known := symbols.New(nil, func(process.ID) io.ReaderAt { return nothing{} })
 	kinds := []Kind{{Name: "process_cpu", Counts: w, New: func() *cpuprofile.Builder { return cpuprofile.New(99) }}}
-	return New(kinds, w, known, metrics, began), metrics
+	return New(kinds, w, known, w, metrics, began), metrics
 }
 
 func flushed(t *testing.T, c *Collector) map[string]*profile.Profile {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 )
 
 const (
@@ -21,6 +22,8 @@ const (
 	noteGNU = 3 // NT_GNU_BUILD_ID, of owner GNU
 	noteGo  = 4 // of owner Go
 )
+
+var page = uint64(os.Getpagesize())
 
 // Image is an ELF file as its headers describe it.
 type Image struct {
@@ -77,17 +80,29 @@ func segment(s elf.Prog64) elf.ProgHeader {
 	}
 }
 
-// Address is where an offset of the file is meant to be loaded; false where no segment holds it.
-func (i *Image) Address(offset uint64) (uint64, bool) {
-	for _, s := range i.Loads {
-		if s.Off <= offset && offset-s.Off < s.Filesz {
-			return s.Vaddr + offset - s.Off, true
+// Bias is how far an image is loaded from where its headers say, by an executable mapping of it. Mappings begin with a
+// page, segments need not (lld's do not): the first bytes of a mapping may be another segment's in the file.
+func (i *Image) Bias(start, offset uint64) (uint64, bool) {
+	var other *elf.ProgHeader
+	for n := range i.Loads {
+		s := &i.Loads[n]
+		if s.Off&^(page-1) > offset || offset >= s.Off+s.Filesz {
+			continue
+		}
+		if s.Flags&elf.PF_X != 0 {
+			return start - offset + s.Off - s.Vaddr, true
+		}
+		if s.Off <= offset {
+			other = s
 		}
 	}
-	return 0, false
+	if other == nil {
+		return 0, false
+	}
+	return start - offset + other.Off - other.Vaddr, true
 }
 
-// Offset is where an address is in the file, the other way round.
+// Offset is where an address is in the file; false where no segment holds it.
 func (i *Image) Offset(address uint64) (uint64, bool) {
 	for _, s := range i.Loads {
 		if s.Vaddr <= address && address-s.Vaddr < s.Filesz {

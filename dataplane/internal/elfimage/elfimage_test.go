@@ -39,11 +39,29 @@ func TestReadsAGoProgram(t *testing.T) {
 	if offset, ok := image.Offset(text.Addr); !ok || offset != text.Offset {
 		t.Errorf(".text is at %#x, not %#x", text.Offset, offset)
 	}
-	if address, ok := image.Address(text.Offset); !ok || address != text.Addr {
-		t.Errorf(".text is loaded at %#x, not %#x", text.Addr, address)
+	if bias, ok := image.Bias(text.Addr+5<<30, text.Offset); !ok || bias != 5<<30 {
+		t.Errorf("it is loaded %#x away", bias)
 	}
 	if _, ok := image.Offset(1 << 60); ok {
 		t.Error("an address of no segment has an offset")
+	}
+}
+
+// As lld links: segments follow each other in the file, and share pages of it.
+func TestHowFarAnImageIsLoadedAway(t *testing.T) {
+	image := &Image{Loads: []elf.ProgHeader{
+		{Flags: elf.PF_R, Off: 0, Vaddr: 0, Filesz: 0x1234},
+		{Flags: elf.PF_R | elf.PF_X, Off: 0x1234, Vaddr: 0x2234, Filesz: 0x3000},
+		{Flags: elf.PF_R | elf.PF_W, Off: 0x4234, Vaddr: 0x6234, Filesz: 0x100},
+	}}
+	const base = 0x7f0000000000
+	for offset, start := range map[uint64]uint64{0x1000: 0x2000, 0x3000: 0x4000, 0: 0} {
+		if bias, ok := image.Bias(base+start, offset); !ok || bias != base {
+			t.Errorf("%#x: %#x %v", offset, bias, ok)
+		}
+	}
+	if bias, ok := image.Bias(base, 0x5000); ok {
+		t.Errorf("what lies in no segment: %#x", bias)
 	}
 }
 
@@ -84,7 +102,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(data[:4096])
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		if image, err := Read(bytes.NewReader(data)); err == nil {
-			image.Address(4096)
+			image.Bias(1<<40, 4096)
 			image.Offset(image.Entry)
 		}
 	})

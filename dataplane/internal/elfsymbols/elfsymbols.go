@@ -126,6 +126,70 @@ func count(file io.ReaderAt, found tags) (uint32, error) {
 	return 0, errors.New("a chain without an end")
 }
 
+// Find is where a symbol that the image exports is meant to be loaded, by the table that the loader asks; 0 where there is none.
+func Find(file io.ReaderAt, image *elfimage.Image, bias uint64, name string) (uint64, error) {
+	found, err := dynamic(file, image, bias)
+	if err != nil {
+		return 0, err
+	}
+	symbols, names, at := found[elf.DT_SYMTAB], found[elf.DT_STRTAB], found[elf.DT_GNU_HASH]
+	if symbols == 0 || names == 0 || at == 0 {
+		return 0, nil
+	}
+	var head [4]uint32
+	if err := words(file, head[:], at); err != nil {
+		return 0, err
+	}
+	buckets, first, bloom := head[0], head[1], head[2]
+	if buckets == 0 || buckets > maxSymbols || bloom > maxSymbols {
+		return 0, nil
+	}
+	hash := uint32(5381)
+	for _, letter := range []byte(name) {
+		hash = hash*33 + uint32(letter)
+	}
+	at += 16 + 8*uint64(bloom)
+	var index, other [1]uint32
+	if err := words(file, index[:], at+4*uint64(hash%buckets)); err != nil {
+		return 0, err
+	}
+	at += 4 * uint64(buckets)
+	for number := index[0]; number >= first && number != 0 && number < maxSymbols; number++ {
+		if err := words(file, other[:], at+4*uint64(number-first)); err != nil {
+			return 0, err
+		}
+		if other[0]|1 == hash|1 {
+			address, err := named(file, symbols+uint64(number)*elf.Sym64Size, names, name)
+			if err != nil || address != 0 {
+				return address, err
+			}
+		}
+		if other[0]&1 != 0 { // the end of its chain
+			break
+		}
+	}
+	return 0, nil
+}
+
+// named is the address of a symbol if that is its name.
+func named(file io.ReaderAt, at, names uint64, name string) (uint64, error) {
+	data, text := make([]byte, elf.Sym64Size), make([]byte, len(name)+1)
+	if err := readAt(file, data, at); err != nil {
+		return 0, err
+	}
+	var symbol elf.Sym64
+	if _, err := binary.Decode(data, binary.LittleEndian, &symbol); err != nil {
+		return 0, err
+	}
+	if symbol.Shndx == uint16(elf.SHN_UNDEF) {
+		return 0, nil
+	}
+	if err := readAt(file, text, names+uint64(symbol.Name)); err != nil || string(text) != name+"\x00" {
+		return 0, err
+	}
+	return symbol.Value, nil
+}
+
 func (t *Table) read(file io.ReaderAt, image *elfimage.Image, at uint64, count uint32) error {
 	end := at + uint64(count)*elf.Sym64Size
 	for ; at < end; at += chunk {

@@ -114,6 +114,53 @@ func TestAStaticProgramExportsNothing(t *testing.T) {
 	}
 }
 
+// Every symbol of the library is found by its name, as the loader finds it.
+func TestFindsByName(t *testing.T) {
+	data, image, whole := read(t)
+	file := bytes.NewReader(data)
+	all, err := whole.DynamicSymbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	places, asked := map[string]map[uint64]bool{}, 0
+	for _, symbol := range all {
+		if places[symbol.Name] == nil {
+			places[symbol.Name] = map[uint64]bool{}
+		}
+		if symbol.Section != elf.SHN_UNDEF { // of several versions any will do
+			places[symbol.Name][symbol.Value] = true
+		}
+	}
+	for name, known := range places {
+		asked++
+		if found, err := Find(file, image, 0, name); err != nil || len(known) == 0 && found != 0 || len(known) > 0 && !known[found] {
+			t.Errorf("%s: %#x %v", name, found, err)
+		}
+	}
+	if asked < 1000 {
+		t.Errorf("%d symbols", asked)
+	}
+	for _, name := range []string{"", "no such symbol", "_PyRuntime"} {
+		if found, err := Find(file, image, 0, name); found != 0 || err != nil {
+			t.Errorf("%q: %#x %v", name, found, err)
+		}
+	}
+}
+
+func FuzzFind(f *testing.F) {
+	data, image, _ := read(f)
+	at := bytes.Index(data, []byte("qsort\x00"))
+	f.Add(data[image.Dynamic.Off:][:image.Dynamic.Filesz], data[:0x200], "qsort", at)
+	f.Fuzz(func(_ *testing.T, section, other []byte, name string, at int) {
+		changed := bytes.Clone(data)
+		copy(changed[image.Dynamic.Off:][:image.Dynamic.Filesz], section)
+		if at >= 0 && at < len(changed) {
+			copy(changed[at:], other)
+		}
+		_, _ = Find(bytes.NewReader(changed), image, 0, name)
+	})
+}
+
 func FuzzRead(f *testing.F) {
 	data, image, _ := read(f)
 	f.Add(data[image.Dynamic.Off:][:image.Dynamic.Filesz], uint64(5), uint64(0x1000))

@@ -2,6 +2,7 @@ package gosymbols
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,7 +12,14 @@ import (
 	"flameplane.dev/dataplane/internal/elfimage"
 )
 
-const block = 64 << 10
+const (
+	block  = 64 << 10
+	start  = "_rt0_" // begins the names of entry points
+	goexit = "runtime.goexit"
+
+	maxCalls = 2
+	maxCode  = 256 << 20 // of a program, in which goexit is looked for
+)
 
 // ErrNone is what a program without a table of this kind gets.
 var ErrNone = errors.New("no pclntab is mapped")
@@ -31,7 +39,10 @@ func Find(file io.ReaderAt, image *elfimage.Image, mapped []Range, bias uint64) 
 			if textStart != 0 {
 				return table, table.anchor(image, textStart-bias)
 			}
-			return table, table.anchorAtEntry(file, image)
+			if table.anchorAtEntry(file, image) == nil {
+				return table, nil
+			}
+			return table, table.anchorAtExit(file, image)
 		})
 		if !errors.Is(err, ErrNone) {
 			return found, err
@@ -71,7 +82,7 @@ func (t *Table) anchor(image *elfimage.Image, address uint64) error {
 }
 
 // anchorAtEntry finds the start of the text by the program's entry point, which is a function of the table too. Go 1.26
-// writes the address into the table no more. A program that C's linker made starts in C's code, and stays without names.
+// writes the address into the table no more. A program that C's linker made starts in C's code.
 func (t *Table) anchorAtEntry(file io.ReaderAt, image *elfimage.Image) error {
 	entry, ok := image.Offset(image.Entry)
 	if !ok {
@@ -83,15 +94,11 @@ func (t *Table) anchorAtEntry(file io.ReaderAt, image *elfimage.Image) error {
 		if err != nil {
 			return err
 		}
-		var name [4]byte
-		if _, err := readAt(pages.at(1), name[:], t.records+uint64(at)+4); err != nil {
+		name, err := t.name(pages, at, len(start))
+		if err != nil {
 			return err
 		}
-		var start [5]byte
-		if _, err := readAt(pages.at(2), start[:], t.names+uint64(binary.LittleEndian.Uint32(name[:]))); err != nil {
-			return err
-		}
-		if string(start[:]) != "_rt0_" || uint64(from) > entry {
+		if name != start || uint64(from) > entry {
 			continue
 		}
 		t.text = entry - uint64(from)
@@ -100,6 +107,77 @@ func (t *Table) anchorAtEntry(file io.ReaderAt, image *elfimage.Image) error {
 		}
 	}
 	return errors.New("the entry point is no function of Go's")
+}
+
+// anchorAtExit finds the start of the text by what every goroutine returns to: runtime.goexit, which does nothing but
+// call goexit1. How far it calls the table says, so that its seven bytes are known. It is for programs that C's
+// linker made (cgo), on amd64.
+func (t *Table) anchorAtExit(file io.ReaderAt, image *elfimage.Image) error {
+	exit, calls := uint32(0), []uint32{}
+	pages := &window{file: file}
+	for index := range t.functions {
+		from, at, err := t.entry(pages.at(0), index)
+		if err != nil {
+			return err
+		}
+		name, err := t.name(pages, at, len(goexit)+2)
+		if err != nil {
+			return err
+		}
+		switch {
+		case name == goexit:
+			exit = from
+		case name == goexit+"1" && len(calls) < maxCalls: // one for Go's callers, and one for assembly
+			calls = append(calls, from)
+		}
+		if exit != 0 && len(calls) == maxCalls {
+			break
+		}
+	}
+	for _, s := range image.Loads {
+		if exit == 0 || s.Flags&elf.PF_X == 0 {
+			continue
+		}
+		for _, call := range calls {
+			code := binary.LittleEndian.AppendUint32([]byte{0x90, 0xe8}, call-exit-6)
+			at, err := find(file, Range{s.Off, s.Off + min(s.Filesz, maxCode)}, append(code, 0x90))
+			if err == nil && at >= uint64(exit) {
+				t.text = at - uint64(exit)
+				return nil
+			}
+		}
+	}
+	return errors.New("goexit is not where the table has it")
+}
+
+// name is the first bytes of a function's name, up to the 0 if it is among them.
+func (t *Table) name(pages *window, at uint32, size int) (string, error) {
+	var place [4]byte
+	if _, err := readAt(pages.at(1), place[:], t.records+uint64(at)+4); err != nil {
+		return "", err
+	}
+	text := make([]byte, size)
+	read, err := readAt(pages.at(2), text, t.names+uint64(binary.LittleEndian.Uint32(place[:])))
+	name, _, ended := bytes.Cut(text[:read], []byte{0})
+	if !ended && read < size {
+		return "", err
+	}
+	return string(name), nil
+}
+
+// find is where in a part of the file some bytes are.
+func find(file io.ReaderAt, part Range, wanted []byte) (uint64, error) {
+	data := make([]byte, block+len(wanted))
+	for at := part.From; at < part.To; at += block {
+		some := data[:min(uint64(len(data)), part.To-at)]
+		if _, err := readAt(file, some, at); err != nil {
+			return 0, err
+		}
+		if found := bytes.Index(some, wanted); found >= 0 {
+			return at + uint64(found), nil
+		}
+	}
+	return 0, io.EOF
 }
 
 // startsGo is whether the entry point is Go's own: on amd64 a jump to the function that its name says, elsewhere the

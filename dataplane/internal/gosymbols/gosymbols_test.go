@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"flameplane.dev/dataplane/internal/elfimage"
@@ -104,14 +105,18 @@ func TestAgreesWithTheStandardLibrary(t *testing.T) {
 
 func build(t *testing.T, flags ...string) string {
 	t.Helper()
+	return buildOf(t, "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(1) }\n", "0", flags...)
+}
+
+func buildOf(t *testing.T, code, cgo string, flags ...string) string {
+	t.Helper()
 	folder := t.TempDir()
 	source, out := filepath.Join(folder, "main.go"), filepath.Join(folder, "main")
-	code := "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(1) }\n"
 	if err := os.WriteFile(source, []byte(code), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	command := exec.Command("go", append(append([]string{"build"}, flags...), "-o", out, source)...)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	command.Env = append(os.Environ(), "CGO_ENABLED="+cgo, "GOFLAGS=")
 	if said, err := command.CombinedOutput(); err != nil {
 		t.Skipf("NOT RUN: go cannot build here: %v %s", err, said)
 	}
@@ -141,6 +146,67 @@ func TestOtherWaysToLink(t *testing.T) {
 	}
 }
 
+// C's linker puts C's code before Go's and behind it, and starts the program in it.
+func TestProgramsOfTheLinkerOfC(t *testing.T) {
+	if _, err := exec.LookPath("gcc"); err != nil {
+		t.Skipf("NOT RUN: %v", err)
+	}
+	code := "package main\n\n// int one(void) { return 1; }\nimport \"C\"\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(C.one()) }\n"
+	texts := map[string]uint64{}
+	for name, flags := range map[string][]string{
+		"plain": nil, "stripped": {"-ldflags=-s -w"}, "position independent": {"-buildmode=pie"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := read(t, buildOf(t, code, "1", flags...))
+			section := p.whole.Section(".gopclntab")
+			if section == nil {
+				section = p.whole.Section(".data.rel.ro.gopclntab")
+			}
+			mapped := []Range{{section.Offset &^ 7, section.Offset + section.Size}}
+			table, err := Find(bytes.NewReader(p.data), p.image, mapped, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[name] = table.text
+			if name != "stripped" {
+				agreesWithSymbols(t, p, table)
+			}
+		})
+	}
+	if texts["plain"] == 0 || texts["plain"] != texts["stripped"] {
+		t.Errorf("the text starts at %v", texts)
+	}
+}
+
+// agreesWithSymbols compares with the symbols of the file.
+func agreesWithSymbols(t *testing.T, p program, table *Table) {
+	t.Helper()
+	file := bytes.NewReader(p.data)
+	all, err := p.whole.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, symbol := range all {
+		offset, ok := p.image.Offset(symbol.Value)
+		frame, failed := table.Lookup(file, offset)
+		switch {
+		case elf.ST_TYPE(symbol.Info) != elf.STT_FUNC || !ok:
+		case symbol.Name == "one" || symbol.Name == "_start":
+			if failed == nil && frame.Function == "main.main" {
+				t.Errorf("%s is %+v", symbol.Name, frame)
+			}
+		case strings.HasPrefix(symbol.Name, "runtime.") && !strings.Contains(symbol.Name, ".abi") && symbol.Size > 0:
+			if checked++; failed != nil || frame.Function != symbol.Name {
+				t.Errorf("%s is %+v %v", symbol.Name, frame, failed)
+			}
+		}
+	}
+	if checked < 500 {
+		t.Errorf("only %d functions were checked", checked)
+	}
+}
+
 func TestNoTable(t *testing.T) {
 	p := read(t, "/proc/self/exe")
 	file := bytes.NewReader(make([]byte, 1<<20))
@@ -150,7 +216,17 @@ func TestNoTable(t *testing.T) {
 	if _, err := Find(file, p.image, []Range{{0, 1 << 21}}, 0); err == nil || errors.Is(err, ErrNone) {
 		t.Error("what cannot be read counts as read")
 	}
-	p.image.Entry += 16 // a program that starts elsewhere
+	p.image.Entry += 16 // a program that starts elsewhere, and ends as all do
+	table, err := Find(bytes.NewReader(p.data), p.image, p.mapped(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agrees(t, p, table)
+	for _, s := range p.image.Loads {
+		if s.Flags&elf.PF_X != 0 {
+			clear(p.data[s.Off:][:s.Filesz])
+		}
+	}
 	if table, err := Find(bytes.NewReader(p.data), p.image, p.mapped(), 0); err == nil {
 		t.Errorf("%+v", table)
 	}
@@ -171,5 +247,6 @@ func FuzzLookup(f *testing.F) {
 		}
 		_, _ = table.Lookup(file, offset)
 		_ = table.anchorAtEntry(file, p.image)
+		_ = table.anchorAtExit(file, p.image)
 	})
 }

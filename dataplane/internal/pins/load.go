@@ -32,6 +32,7 @@ var tracepoints = map[string]string{bpf.Blocks: bpf.OffCPU}
 var (
 	shared = []string{
 		bpf.Control, bpf.Rates, bpf.Counts, bpf.Stacks, bpf.Outcomes, bpf.Wanted, bpf.Answers,
+		bpf.Interpreters, bpf.Codes, bpf.PythonOutcomes,
 		bpf.OffControl, bpf.OffAsked, bpf.OffCounts, bpf.OffStacks, bpf.OffOutcomes,
 	}
 	programs = []string{bpf.OnCPU, bpf.ReadMemory, bpf.OffCPU}

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"io"
 
+	"flameplane.dev/dataplane/bpf"
 	"flameplane.dev/dataplane/internal/cpuprofile"
 	"flameplane.dev/dataplane/internal/elfimage"
 	"flameplane.dev/dataplane/internal/elfsymbols"
 	"flameplane.dev/dataplane/internal/gosymbols"
 	"flameplane.dev/dataplane/internal/process"
+	"flameplane.dev/dataplane/internal/python"
 )
 
 const (
@@ -54,6 +56,7 @@ type image struct {
 	elf     *elfimage.Image
 	table   *gosymbols.Table  // of a Go program
 	exports *elfsymbols.Table // of any other
+	python  *bpf.Interpreter  // where its headers say, if it holds one
 	frames  map[uint64]cpuprofile.Frame
 }
 
@@ -177,12 +180,17 @@ func (p *Process) readImage(mapping process.Mapping, into *image) error {
 		return err
 	}
 	into.elf = headers
-	address, ok := headers.Address(mapping.Offset)
+	bias, ok := headers.Bias(mapping.Start, mapping.Offset)
 	if !ok {
 		return errors.New("its code lies in no segment")
 	}
 	if !headers.Go {
-		into.exports, err = elfsymbols.Read(file, headers, mapping.Start-address)
+		if at, ok, err := python.Find(file, headers, bias); err != nil {
+			return err
+		} else if ok {
+			into.python = &at
+		}
+		into.exports, err = elfsymbols.Read(file, headers, bias)
 		return err
 	}
 	var ranges []gosymbols.Range
@@ -191,8 +199,24 @@ func (p *Process) readImage(mapping process.Mapping, into *image) error {
 			ranges = append(ranges, gosymbols.Range{From: each.Offset, To: each.Offset + each.End - each.Start})
 		}
 	}
-	into.table, err = gosymbols.Find(file, headers, ranges, mapping.Start-address)
+	into.table, err = gosymbols.Find(file, headers, ranges, bias)
 	return err
+}
+
+// Interpreter is CPython in this process, once code of it was seen to run: here or in another process of that file.
+func (p *Process) Interpreter() (python.Interpreter, bool) {
+	for _, mapping := range p.space {
+		found, ok := p.symbols.images[key{mapping.File, mapping.Path}]
+		if !ok || found.python == nil || !mapping.Executable() {
+			continue
+		}
+		if bias, ok := found.elf.Bias(mapping.Start, mapping.Offset); ok {
+			return python.Interpreter{File: mapping.Path, Interpreter: bpf.Interpreter{
+				Runtime: found.python.Runtime + bias, CodeType: found.python.CodeType + bias,
+			}}, true
+		}
+	}
+	return python.Interpreter{}, false
 }
 
 func (p *Process) file(mapping process.Mapping) process.FileAt {
