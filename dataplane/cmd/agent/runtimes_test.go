@@ -31,7 +31,7 @@ type language struct {
 var languages = []language{
 	{row: "C library's qsort", program: compiled("gcc", "-O2", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer",
 		"-Wl,--build-id", "testdata/runtimes/sorts/sorts.c"), names: byFile, partial: true},
-	{row: "Go with cgo", program: cgo, names: byFile},
+	{row: "Go with cgo", program: cgo, names: byFile, partial: true}, // in C the chain breaks now and then
 	{row: "Python 3.11", program: cpython("3.11")},
 	{row: "Python 3.13", program: cpython("3.13"), names: byProfile},
 	{row: "Java", program: java()},
@@ -91,9 +91,9 @@ func TestRuntimesOnANode(t *testing.T) {
 				walked(t, page)
 				tells(t, p, codes)
 			case "Go with cgo":
-				byName, byPlace := inFunctions(p, named)["heavy"], inFunctions(p, byOffset(t, w.program))["heavy"]
-				if byName < byPlace*95/100 {
-					t.Errorf("heavy has its name in %v of %v", byName, byPlace)
+				byName, byPlace := inFunctions(p, named), inFunctions(p, byOffset(t, w.program))
+				if byName["heavy"] < byPlace["heavy"]*95/100 || byName["main"] < cpu*85/100 {
+					t.Errorf("by name %v, by place %v", byName, byPlace)
 				}
 			}
 		})

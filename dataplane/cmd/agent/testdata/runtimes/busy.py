@@ -39,7 +39,7 @@ def main(seconds: float) -> None:
     while in_heavy + in_light < seconds * 1e9:
         in_heavy += Work().burn(heavy, 70_000_000, password)
         in_light += Work().burn(light, 30_000_000, password)
-    print(json.dumps({"heavy": in_heavy, "light": in_light}))
+    json.dump({"heavy": in_heavy, "light": in_light}, sys.stdout)
 
 
 thread = threading.Thread(target=main, args=(float(sys.argv[1]),))
