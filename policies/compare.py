@@ -194,13 +194,15 @@ def _by_name(found: Sequence[Any], wanted: Sequence[Any], names: Sequence[str]) 
 def _in_order(found: Sequence[Any], wanted: Sequence[Any]) -> Iterator[_Pair]:
     want = [shown(w) for w in wanted]
     have = [next((w for w, of in zip(want, wanted, strict=True) if _fits(f, of)), f"not {shown(f)}") for f in found]
+    told = 0  # up to here entries have been told
     for i, last_wanted, j, last in _changes(want, have):
         for step in range(max(last_wanted - i, last - j)):
             entry = wanted[i + step] if i + step < last_wanted else NOTHING
             start, stop = min(j + step, last), min(j + step + 1, last)
-            if entry is NOTHING and _is_value(found, start):
-                continue  # of the flag before it
+            if entry is NOTHING and start < told and _is_value(found, start):
+                continue  # of the flag that was told before it; one behind a reviewed flag belongs to nothing
             stop += entry is NOTHING and _is_value(found, stop) and stop < last
+            told = stop + _is_value(found, stop)
             yield _Pair(str(start if start < stop else i + step), start, stop, entry)
 
 

@@ -50,8 +50,6 @@ def in_files(manifest: Manifest, wanted: Files) -> Iterator[Suspect]:
             parsed = documents({"data": {key: data[key]}}).get(key)
             for one in differences(parsed, document):
                 yield from parts(manifest, key, parsed, [(f"{one} (in {key})", one.mended)])
-    if manifest.get("immutable"):
-        yield suspect("is immutable: no later change of the declarations would reach it", "immutable", NOTHING)
     for field in ("data", "binaryData"):
         for key, value in (manifest.get(field) or {}).items():
             if field != "data" or key not in wanted:

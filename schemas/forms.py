@@ -21,12 +21,21 @@ LabelValue = Annotated[
         "a Kubernetes label value: at most 63 letters, digits, hyphens, dots and underscores",
     ),
 ]
+
+
+def _as_tokens_say(url: str) -> str:
+    if url.endswith(".git"):
+        refuse([Conflict("037", (), "the repository is named with .git", valid=(url.removesuffix(".git"),))])
+    return url
+
+
 RepositoryUrl = Annotated[
     str,
     form(
         rf"^https://{HOST}{PORT}(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*){{2,8}}$",
         "an https URL of a repository, without user, query, .. and closing slash: https://git.example.com/acme/checkout",
     ),
+    AfterValidator(_as_tokens_say),
 ]
 # No step is `.` or `..`: the folder lies inside the repository.
 _STEP = r"\.?[A-Za-z0-9_@+-][A-Za-z0-9_@+.-]*"

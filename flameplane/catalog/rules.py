@@ -113,6 +113,12 @@ RULES: Final[dict[str, Rule]] = {
         "Try it in Prometheus, and copy it whole.",
         _SVC,
     ),
+    "037": Rule(
+        "Repository by the address that it is cloned from",
+        "Tokens of CI jobs name it without .git: the gate would know none of its jobs.",
+        "Leave out .git.",
+        _SVC,
+    ),
     # -- the place of the file, and the organisation
     "040": Rule(
         "File in the wrong place",

@@ -63,7 +63,7 @@ def _variants(text: str, pattern: str) -> Iterator[str]:
         if "://" in base or "/" in base.rstrip("/"):  # `acme.example.com/` lacks its name, it has no slash too many
             yield base.rstrip("/")
         yield re.sub(r"^http://", "https://", base)
-        yield re.sub(r"^(?:ssh://)?git@([^:/]+)[:/](.*)$", r"https://\1/\2", base)
+        yield re.sub(r"^(?:ssh://)?git@([^:/]+)[:/](.*?)(?:\.git)?$", r"https://\1/\2", base)
         yield re.sub(r"^(https?://)[^@/]*@", r"\1", base)
         yield f"https://{base}"
         yield re.sub(r"^https?://", "", base).rstrip("/")

@@ -19,6 +19,9 @@ _BY_THE_SERVER: Final = (
 )
 
 
+SHARED: Final = "components/base.py"  # where identities and rights are made for every component
+
+
 class Refused(Exception):
     """The program did something that the recording cannot follow, or that the engine would refuse as well."""
 
@@ -92,13 +95,18 @@ def outputs_of(resource: Resource, properties: struct_pb2.Struct) -> struct_pb2.
 def source_of(request: Any, root: Path) -> tuple[str, int] | None:
     """File (relative to ``root``) and line of the user's call: the innermost frame in the project.
 
-    ``sourcePosition`` alone is not enough: for providers it lies inside the SDK.
+    ``sourcePosition`` alone is not enough: for providers it lies inside the SDK. What every component makes through the
+    same few lines is its caller's: there stands what it may do.
     """
+    shared = None
     for position in [request.sourcePosition, *(frame.pc for frame in request.stackTrace.frames)]:
         file = Path(unquote(urlsplit(position.uri).path))
         if file.is_relative_to(root) and "site-packages" not in file.parts:
-            return file.relative_to(root).as_posix(), position.line
-    return None
+            found = file.relative_to(root).as_posix(), position.line
+            if found[0] != SHARED:
+                return found
+            shared = shared or found
+    return shared
 
 
 def _alias_urn(alias: Any, request: Any, stack: Stack) -> str:

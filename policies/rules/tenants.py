@@ -1,6 +1,7 @@
 """Tenants: the boundary between teams. Exactly one per team for fine profiles and one for downsampled ones."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
@@ -104,9 +105,17 @@ def _readers(
             wanted = {team: (team, f"{team}{LONGTERM}", groups) for team, groups in readers.items()}
             unread = {t.name for t in teams.values() if not t.get("spec.groups")}  # rule FP009 says so
             for team, entry in wanted.items():
-                if found.count(entry) != 1 and team not in unread:
-                    how = f"does not give tenant {team} to {', '.join(entry[2]) or 'nobody'} alone"
-                    yield breaks(manifest, how, teams[team].declared("spec.groups"))
+                if found.count(entry) == 1 or team in unread:
+                    continue
+                how = f"does not give tenant {team} to {', '.join(entry[2]) or 'nobody'} alone"
+                # One for each group that lacks or is too many: so that what is left of two mistakes is still seen.
+                apart = [e for e in found if e[:2] == entry[:2]]
+                lacks, more = (Counter(entry[2]), Counter(apart[0][2])) if len(apart) == 1 else (Counter(), Counter())
+                whose = [f"{group} does not read" for group in (lacks - more).elements()]
+                whose += [f"{group} reads it" for group in (more - lacks).elements()]
+                for what in whose or [""]:
+                    said = f"{how}: {what}" if what else how
+                    yield breaks(manifest, said, teams[team].declared("spec.groups"))
             for tenant in sorted(str(t) for t, _, _ in found if teams and t not in wanted and t not in nameless):
                 yield breaks(manifest, f"opens the tenant {tenant}, which is no team's")
 

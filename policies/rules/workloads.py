@@ -70,7 +70,8 @@ def _container(container: Container) -> Iterator[Violation]:
     if not (is_agent(container.manifest) and container.name == LOADER):
         if container.effective("runAsNonRoot") is not True:
             yield container.breaks("does not set runAsNonRoot: true")
-        if container.effective("runAsUser") == 0:
+        agent = is_agent(container.manifest) and container.name == AGENT  # whose one uid rule FP001 names
+        if container.effective("runAsUser") == 0 and not agent:
             yield container.breaks("runs as root (runAsUser: 0)")
         if container.effective("runAsGroup") == 0:
             yield container.breaks("runs with the group root (runAsGroup: 0)")

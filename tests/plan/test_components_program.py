@@ -73,6 +73,20 @@ def test_findings_point_into_components(recording: Recording, root: Path) -> Non
             assert resource.inputs["kind"] in (root / file).read_text().splitlines()[line - 1]
 
 
+def test_findings_about_rights_point_at_who_asks_for_them(recording: Recording, root: Path) -> None:
+    """What a program may do stands in its component; the helper that makes the objects is the same for all."""
+    rights = {"ServiceAccount": "service_account(", "Role": "allow(", "ClusterRole": "allow_everywhere("}
+    seen = set()
+    for resource in objects(recording).values():
+        kind = resource.inputs["kind"].removesuffix("Binding")
+        if kind in rights:
+            assert resource.source, resource.name
+            file, line = resource.source
+            assert rights[kind] in (root / file).read_text().splitlines()[line - 1], (resource.name, file, line)
+            seen.add(resource.inputs["kind"])
+    assert seen >= {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+
+
 def test_the_kubeconfig_of_local_up_comes_first(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLAMEPLANE_KUBECONFIG", "/some/kubeconfig")
     (provider,) = [r for r in record(root, "local").resources if r.type == "pulumi:providers:kubernetes"]
