@@ -55,4 +55,4 @@ INFREQUENT_USD_GB: Final = 0.0125  # a month, Standard-Infrequent Access
 PUT_USD: Final = 5.0 / 1e6
 GET_USD: Final = 0.4 / 1e6
 
-NOT_INCLUDED: Final = "compute of backend and agents, queries, KMS requests, transfer, the audit log"
+NOT_INCLUDED: Final = "undeclared pods, compute of backend and agents, queries, KMS requests, transfer, the audit log"
