@@ -2,7 +2,10 @@
 package collect
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/pprof/profile"
@@ -14,11 +17,12 @@ import (
 )
 
 const (
-	keptSpaces = 4096              // processes whose mappings are remembered
-	forgotten  = 128               // readings after which a process that was not seen again is forgotten
-	askedAgain = 8                 // readings between two questions for what may be no address at all
-	innermost  = 5                 // frames among which the one that asks for a stack is
-	unknown    = "/[cgroup ended]" // its last process ended before it was listed
+	keptPaths    = 4096              // of cgroups
+	keptMappings = 1 << 16           // of all processes, of some 100 bytes each; one has 20 to 400
+	forgotten    = 128               // readings after which a process that was not seen again is forgotten
+	askedAgain   = 8                 // readings between two questions for what may be no address at all
+	innermost    = 5                 // frames among which the one that asks for a stack is
+	unknown      = "/[cgroup ended]" // its last process ended before it was listed
 )
 
 // Counts is the kernel's side of it.
@@ -97,7 +101,7 @@ func (c *Collector) Tasks() ([]process.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(c.paths) > keptSpaces {
+	if len(c.paths) > keptPaths {
 		c.paths = map[uint64]string{}
 	}
 	for _, task := range tasks {
@@ -239,10 +243,25 @@ func below(function string, stack []cpuprofile.Frame) []cpuprofile.Frame {
 	return stack
 }
 
+// forget forgets processes that were not seen for long, and the longest unseen of too many.
 func (c *Collector) forget() {
+	mappings := 0
 	for id, known := range c.spaces {
-		if c.readings-known.seen > forgotten || len(c.spaces) > keptSpaces {
+		mappings += len(known.space)
+		if c.readings-known.seen > forgotten {
+			mappings -= len(known.space)
 			delete(c.spaces, id)
+		}
+	}
+	if mappings <= keptMappings {
+		return
+	}
+	oldest := slices.SortedFunc(maps.Keys(c.spaces), func(a, b process.ID) int { return cmp.Compare(c.spaces[a].seen, c.spaces[b].seen) })
+	for _, id := range oldest {
+		mappings -= len(c.spaces[id].space)
+		delete(c.spaces, id)
+		if mappings <= keptMappings/2 {
+			return
 		}
 	}
 }

@@ -276,3 +276,21 @@ func TestCPUTimeWithoutAStackIsKept(t *testing.T) {
 		t.Errorf("%v frames of nothing", unmapped)
 	}
 }
+
+// Processes come and go; what is remembered of them does not grow with them.
+func TestMappingsAreForgotten(t *testing.T) {
+	c := &Collector{spaces: map[process.ID]*mapped{}, readings: 1000}
+	for i := range uint32(400) { // 200 mappings each
+		c.spaces[process.ID{Tgid: i}] = &mapped{space: make(process.Space, 200), seen: 1000 - uint64(i)/4}
+	}
+	c.spaces[process.ID{Tgid: 1 << 20}] = &mapped{space: make(process.Space, 1), seen: 1000 - forgotten - 1}
+	c.forget()
+	if len(c.spaces) > keptMappings/200 || len(c.spaces) < keptMappings/500 {
+		t.Errorf("of %d processes mappings are remembered", len(c.spaces))
+	}
+	for id := range c.spaces {
+		if id.Tgid > 200 {
+			t.Errorf("process %d was seen long before others, and is remembered", id.Tgid)
+		}
+	}
+}

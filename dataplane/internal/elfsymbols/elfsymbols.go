@@ -36,6 +36,9 @@ type function struct {
 	name   uint32
 }
 
+// Len is the number of functions.
+func (t *Table) Len() int { return len(t.functions) }
+
 // tags are what the dynamic section says, as offsets in the file.
 type tags map[elf.DynTag]uint64
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unique"
 
 	"github.com/cilium/ebpf"
 
@@ -134,7 +135,7 @@ func parseMappings(data []byte) (map[ID]Space, error) {
 		}
 		id := ID{record.Tgid, record.Born, record.Program}
 		if record.Flags&bpf.SameFile == 0 || len(found[id]) == 0 {
-			path = Text(text)
+			path = unique.Make(Text(text)).Value() // most processes map the same libraries
 		}
 		mapping := Mapping{
 			Start: record.Start, End: record.End, Offset: record.Offset, Path: path,

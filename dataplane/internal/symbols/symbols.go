@@ -16,9 +16,7 @@ import (
 )
 
 const (
-	maxImages = 512     // whose tables are kept
-	maxNames  = 1 << 14 // of one image
-	attempts  = 5       // processes that may end while an image is read
+	attempts = 5 // processes that may end while an image is read
 
 	kernelStart = 1 << 63
 )
@@ -41,7 +39,7 @@ type Names interface {
 type Symbols struct {
 	kernel Names
 	memory func(process.ID) io.ReaderAt
-	images map[key]*image
+	images images
 }
 
 // key is one file as a mount has it; a number of an inode that is given away again comes with another path, mostly.
@@ -51,6 +49,7 @@ type key struct {
 }
 
 type image struct {
+	weight  int
 	failed  int
 	read    bool // for good
 	elf     *elfimage.Image
@@ -62,7 +61,7 @@ type image struct {
 
 // New resolves with these: the kernel's names may be nil.
 func New(kernel Names, memory func(process.ID) io.ReaderAt) *Symbols {
-	return &Symbols{kernel, memory, map[key]*image{}}
+	return &Symbols{kernel: kernel, memory: memory}
 }
 
 // KernelFrames names a kernel stack.
@@ -144,24 +143,13 @@ func (p *Process) frame(mapping process.Mapping, address uint64) cpuprofile.Fram
 	if !found.read {
 		return frame
 	}
-	if len(found.frames) >= maxNames {
-		found.frames = map[uint64]cpuprofile.Frame{}
-	}
-	found.frames[offset] = frame
+	p.symbols.images.keep(found, offset, frame)
 	return frame
 }
 
 // image is what is known of a mapping's file, read from this process's memory the first time.
 func (p *Process) image(mapping process.Mapping) *image {
-	at := key{mapping.File, mapping.Path}
-	found, ok := p.symbols.images[at]
-	if !ok {
-		if len(p.symbols.images) >= maxImages {
-			p.symbols.images = map[key]*image{}
-		}
-		found = &image{frames: map[uint64]cpuprofile.Frame{}}
-		p.symbols.images[at] = found
-	}
+	found := p.symbols.images.of(key{mapping.File, mapping.Path})
 	if found.read {
 		return found
 	}
@@ -190,8 +178,11 @@ func (p *Process) readImage(mapping process.Mapping, into *image) error {
 		} else if ok {
 			into.python = &at
 		}
-		into.exports, err = elfsymbols.Read(file, headers, bias)
-		return err
+		if into.exports, err = elfsymbols.Read(file, headers, bias); err != nil {
+			return err
+		}
+		p.symbols.images.grow(into, into.exports.Len()*entryWeight)
+		return nil
 	}
 	var ranges []gosymbols.Range
 	for _, each := range file.Mappings {
@@ -206,7 +197,7 @@ func (p *Process) readImage(mapping process.Mapping, into *image) error {
 // Interpreter is CPython in this process, once code of it was seen to run: here or in another process of that file.
 func (p *Process) Interpreter() (python.Interpreter, bool) {
 	for _, mapping := range p.space {
-		found, ok := p.symbols.images[key{mapping.File, mapping.Path}]
+		found, ok := p.symbols.images.known(key{mapping.File, mapping.Path})
 		if !ok || found.python == nil || !mapping.Executable() {
 			continue
 		}
