@@ -22,6 +22,7 @@ const (
 	Memory   = "memory"
 	Symbols  = "symbols"
 	Blocks   = "offcpu"
+	Places   = "places" // the sampler for kernels before 6.10
 
 	OnCPU        = "on_cpu" // programs
 	ReadMemory   = "read_memory"
@@ -40,6 +41,9 @@ const (
 	Codes          = "codes"
 	PythonOutcomes = "python_outcomes"
 
+	Cgroups = "cgroups"
+	Placed  = "place_stacks"
+
 	Wanted  = "wanted"
 	Answers = "answers"
 	Slots   = "slots"
@@ -51,8 +55,11 @@ const (
 	OffOutcomes = "off_outcomes"
 )
 
-// Objects are the names of all of them.
-var Objects = []string{Sampler, Tasks, Mappings, Memory, Symbols, Blocks}
+// Objects are the names of all that a kernel has from 6.10 on, and Older of what there is for those before.
+var (
+	Objects = []string{Sampler, Tasks, Mappings, Memory, Symbols, Blocks}
+	Older   = []string{Places, Symbols}
+)
 
 // Spec reads an object.
 func Spec(name string) (*ebpf.CollectionSpec, error) {

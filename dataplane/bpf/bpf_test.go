@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ import (
 func specs(t *testing.T) map[string]*ebpf.CollectionSpec {
 	t.Helper()
 	found := map[string]*ebpf.CollectionSpec{}
-	for _, name := range Objects {
+	for _, name := range append(slices.Clone(Objects), Places) {
 		spec, err := Spec(name)
 		if _, missing := files.Open(name + ".bpf.o"); missing != nil {
 			if err == nil || !strings.Contains(err.Error(), "without its BPF object "+name) {
@@ -43,6 +44,8 @@ func TestRecordsAreThoseOfTheSources(t *testing.T) {
 	for object, records := range map[string]map[string]any{
 		Sampler: {"control": Told{}, "sample": Sample{}, "stack": Stack{}, "program": Program{}, "interpreter": Interpreter{},
 			"code": Code{}},
+		Places: {"control": Told{}, "sample": Sample{}, "stack": Stack{}, "place": Place{}, "placed": PlacedStack{},
+			"named": Named{}},
 		Tasks:    {"task": Task{}},
 		Mappings: {"mapping": Mapping{}},
 		Memory:   {"question": Question{}},

@@ -79,6 +79,30 @@ func StackOf(stacks *ebpf.Map, key uint64) ([]uint64, bool) {
 	return stack.Frames[:min(stack.Depth, Depth)], true
 }
 
+// Place is the kernel's struct bpf_stack_build_id: where in a file a frame of a program is.
+type Place struct {
+	Status  int32
+	BuildID [20]byte
+	Offset  uint64
+}
+
+// Known is the status of a Place whose build id is known. Of others the offset is an address, which says nothing.
+const Known = 1
+
+// PlacedStack is innermost frame first.
+type PlacedStack struct {
+	Depth  uint64
+	Frames [Depth]Place
+}
+
+// Named is a cgroup that something ran in.
+type Named struct {
+	Parent  uint64
+	Known   uint32 // the agent has read it
+	Padding uint32
+	Name    [128]byte
+}
+
 // Task is followed by its cgroups, the innermost first.
 type Task struct {
 	Start   uint64

@@ -6,7 +6,9 @@
 #include "helpers.h"
 #include "kernel.h"
 #include "stack.h"
+#ifndef PLACES
 #include "python.h"
+#endif
 
 enum { CGROUP_LEVELS = 10 };
 
@@ -131,6 +133,14 @@ INLINE u64 take(void *context, u64 flags)
 	return told(taken, hash);
 }
 
+#ifdef PLACES
+#include "places.h"
+#else
+INLINE u64 take_user(void *context)
+{
+	return take(context, USER_STACK);
+}
+
 INLINE u64 take_functions(struct sample *sample)
 {
 	struct program process = {.start = sample->start, .program = sample->program, .tgid = sample->tgid};
@@ -138,6 +148,12 @@ INLINE u64 take_functions(struct sample *sample)
 	u64 hash = take_python(&process, &stacks, &taken);
 	return told(taken, hash);
 }
+
+INLINE int meet(void)
+{
+	return 1;
+}
+#endif
 
 SEC("perf_event")
 int on_cpu(void *context)
@@ -151,8 +167,9 @@ int on_cpu(void *context)
 		tell(STALE);
 		return 0;
 	}
+	int known = meet();
 	u32 base_hz = told->base_hz, hz = rate(&at);
-	if (!hz) {
+	if (!hz || (!at && !known)) { // it may be in a pod that is excluded
 		tell(OFF);
 		return 0;
 	}
@@ -167,7 +184,7 @@ int on_cpu(void *context)
 	sample.start = leader->start_boottime;
 	sample.program = leader->self_exec_id;
 	current_comm(sample.comm, sizeof(sample.comm));
-	sample.user = take(context, USER_STACK);
+	sample.user = take_user(context);
 	sample.kernel = take(context, 0);
 	sample.python = take_functions(&sample);
 	for (int attempt = 0; attempt < 2; attempt++) { // another CPU may add it between the two

@@ -6,8 +6,9 @@
 // tasks itself. What one element prints must fit 32 KiB, so the processes are spread over the elements of an array.
 #include "helpers.h"
 #include "kernel.h"
+#include "cgroups.h"
 
-enum { SLOTS = 256, LEVELS = 10, NAME = 128 };
+enum { SLOTS = 256 };
 
 // Followed by its cgroup and that one's ancestors below the root: the id, then the name, ended by 0. An id of 0 ends them.
 struct task {
@@ -38,13 +39,6 @@ struct {
 	TYPE(key, u32);
 	TYPE(value, struct line);
 } lines SEC(".maps");
-
-INLINE struct kernfs_node *above(struct kernfs_node *node)
-{
-	if (FIELD_EXISTS(node->__parent))
-		return node->__parent;
-	return ((struct kernfs_node___unhidden *)node)->parent;
-}
 
 INLINE void print(struct seq_file *out, struct task_struct *found, struct line *line)
 {

@@ -16,7 +16,7 @@ import (
 // fromKernel reads the counters of the BPF programs when it is asked.
 type fromKernel struct {
 	counts *sampler.Sampler
-	waits  *offcpu.OffCPU
+	waits  *offcpu.OffCPU // nil on an older kernel, as python
 	python *python.Functions
 	opened *pins.Pins
 	known  *identity.Node
@@ -38,12 +38,14 @@ var (
 	runTime = prometheus.NewDesc("flameplane_agent_bpf_run_seconds_total", "Time in a BPF program; as its runs.", []string{"program"}, nil)
 	runs    = prometheus.NewDesc("flameplane_agent_bpf_runs_total",
 		"Runs of a BPF program; nothing where the kernel does not count them (kernel.bpf_stats_enabled).", []string{"program"}, nil)
+	lacks = prometheus.NewDesc("flameplane_agent_kernel_lacks",
+		"1 for what the node's kernel is too old for: names of code in programs, time off the CPU.", []string{"what"}, nil)
 	missed = prometheus.NewDesc("flameplane_agent_bpf_missed_runs_total",
 		"Runs that the kernel left out, since the program was already running on that CPU.", []string{"program"}, nil)
 )
 
 func (f *fromKernel) Describe(to chan<- *prometheus.Desc) {
-	for _, each := range []*prometheus.Desc{ticks, waits, pythons, threshold, pods, runTime, runs, missed} {
+	for _, each := range []*prometheus.Desc{ticks, waits, pythons, threshold, pods, runTime, runs, missed, lacks} {
 		to <- each
 	}
 }
@@ -60,6 +62,17 @@ func (f *fromKernel) Collect(to chan<- prometheus.Metric) {
 			"lost_count": o.LostCount, "lost_stack": o.LostStack, "truncated": o.Truncated,
 		})
 	}
+	if f.waits == nil {
+		for _, what := range []string{"names", "offcpu"} {
+			to <- prometheus.MustNewConstMetric(lacks, prometheus.GaugeValue, 1, what)
+		}
+	} else {
+		f.waiting(to)
+	}
+	f.cost(to)
+}
+
+func (f *fromKernel) waiting(to chan<- prometheus.Metric) {
 	if o, err := f.waits.Outcomes(); err != nil {
 		slog.Error("the counters of off-CPU time cannot be read", "err", err)
 	} else {
@@ -75,7 +88,6 @@ func (f *fromKernel) Collect(to chan<- prometheus.Metric) {
 	} else {
 		to <- prometheus.MustNewConstMetric(threshold, prometheus.GaugeValue, now.Seconds())
 	}
-	f.cost(to)
 }
 
 func outcomes(to chan<- prometheus.Metric, of *prometheus.Desc, numbers map[string]uint64) {
@@ -88,7 +100,11 @@ func outcomes(to chan<- prometheus.Metric, of *prometheus.Desc, numbers map[stri
 // none.
 func (f *fromKernel) cost(to chan<- prometheus.Metric) {
 	for _, name := range []string{bpf.OnCPU, bpf.OffCPU} {
-		spent, err := f.opened.Programs[name].Stats()
+		program, ok := f.opened.Programs[name]
+		if !ok {
+			continue
+		}
+		spent, err := program.Stats()
 		if err != nil {
 			slog.Error("the kernel does not tell what a BPF program costs", "program", name, "err", err)
 			continue

@@ -56,13 +56,14 @@ func load(arguments []string) error {
 	if *folder == "" || *gid < 0 {
 		return errors.New("loader: -pins and -gid are needed")
 	}
-	if err := ready(); err != nil {
+	here, err := ready()
+	if err != nil {
 		return err
 	}
-	if err := pins.Load(*folder, *gid); err != nil {
-		return err
+	if err := pins.Load(*folder, *gid, !here.Whole()); err != nil {
+		return here.Explain(err)
 	}
-	slog.Info("the programs are loaded", "pins", *folder)
+	slog.Info("the programs are loaded", "pins", *folder, "kernel", here.Release)
 	if *profile == "" {
 		return nil
 	}
@@ -70,13 +71,13 @@ func load(arguments []string) error {
 }
 
 // ready says what the node lacks, for both commands.
-func ready() error {
+func ready() (preflight.Node, error) {
 	here, err := preflight.Here()
 	if err != nil {
-		return err
+		return here, err
 	}
 	for _, warning := range here.Warnings() {
 		slog.Warn(warning)
 	}
-	return here.Check()
+	return here, here.Check()
 }

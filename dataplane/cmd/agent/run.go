@@ -56,7 +56,8 @@ func (n pinnedNode) Spaces(wanted []process.ID) (map[process.ID]process.Space, e
 type agent struct {
 	options   options
 	sampler   *sampler.Sampler
-	offCPU    *offcpu.OffCPU
+	offCPU    *offcpu.OffCPU // nil on an older kernel
+	met       *process.Met   // nil but on one
 	collector *collect.Collector
 	node      *identity.Node
 	output    output
@@ -71,7 +72,8 @@ func run(ctx context.Context, o options) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryGoal)
 	}
-	if err := ready(); err != nil {
+	here, err := ready()
+	if err != nil {
 		return err
 	}
 	if err := capability.Raise(unix.CAP_PERFMON, "cap_perfmon"); err != nil {
@@ -83,7 +85,7 @@ func run(ctx context.Context, o options) error {
 	}
 	opened, err := pins.Open(o.pins)
 	if err != nil {
-		return err
+		return here.Explain(err)
 	}
 	defer opened.Close()
 	registry := prometheus.NewRegistry()
@@ -92,23 +94,13 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	waits, err := offcpu.New(opened, runtime.NumCPU())
-	if err != nil {
+	a := &agent{options: o, sampler: counts, node: identity.NewNode(o.node, declared), baseHz: declared.BaseHz}
+	if opened.Older() {
+		slog.Warn("code has no names but build ids, and there is no off-CPU time: that takes Linux 6.10", "kernel", here.Release)
+		a.collectPlaces(opened, registry)
+	} else if err := a.collectAll(opened, registry); err != nil {
 		return err
 	}
-	functions, err := python.New(opened)
-	if err != nil {
-		return err
-	}
-	a := &agent{
-		options: o, sampler: counts, offCPU: waits, node: identity.NewNode(o.node, declared), baseHz: declared.BaseHz,
-	}
-	registry.MustRegister(&fromKernel{counts, waits, functions, opened, a.node, o.node})
-	kinds := []collect.Kind{
-		{Name: onCPU, Counts: counts, New: o.naming(func() *cpuprofile.Builder { return cpuprofile.New(declared.BaseHz) })},
-		{Name: offCPU, Counts: waits, New: o.naming(cpuprofile.NewOffCPU), Below: "__schedule"},
-	}
-	a.collector = collect.New(kinds, pinnedNode{opened}, known(opened), functions, collect.NewMetrics(registry), time.Now())
 	if a.output, err = newOutput(ctx, o, a.node, registry); err != nil {
 		return err
 	}
@@ -120,11 +112,42 @@ func run(ctx context.Context, o options) error {
 
 	events, err := sampler.OpenEvents(opened.Programs[bpf.OnCPU], declared.BaseHz)
 	if err != nil {
-		return err
+		return here.Explain(err)
 	}
 	defer events.Close()
 	slog.Info("sampling", "hz", declared.BaseHz)
 	return a.loop(ctx, declared, events, failed)
+}
+
+// collectAll is what there is from Linux 6.10 on.
+func (a *agent) collectAll(opened *pins.Pins, registry prometheus.Registerer) (err error) {
+	if a.offCPU, err = offcpu.New(opened, runtime.NumCPU()); err != nil {
+		return err
+	}
+	functions, err := python.New(opened)
+	if err != nil {
+		return err
+	}
+	registry.MustRegister(&fromKernel{a.sampler, a.offCPU, functions, opened, a.node, a.options.node})
+	kinds := []collect.Kind{
+		a.onCPU(), {Name: offCPU, Counts: a.offCPU, New: a.options.naming(cpuprofile.NewOffCPU), Below: "__schedule"},
+	}
+	a.collector = collect.New(kinds, pinnedNode{opened}, known(opened), functions, collect.NewMetrics(registry), time.Now())
+	return nil
+}
+
+// collectPlaces is what there is before.
+func (a *agent) collectPlaces(opened *pins.Pins, registry prometheus.Registerer) {
+	registry.MustRegister(&fromKernel{counts: a.sampler, opened: opened, known: a.node, node: a.options.node})
+	kind := a.onCPU()
+	kind.Places = a.sampler.Places
+	a.met = process.NewMet(opened)
+	a.collector = collect.New([]collect.Kind{kind}, a.met, known(opened), nil, collect.NewMetrics(registry), time.Now())
+}
+
+func (a *agent) onCPU() collect.Kind {
+	builder := func() *cpuprofile.Builder { return cpuprofile.New(a.baseHz) }
+	return collect.Kind{Name: onCPU, Counts: a.sampler, New: a.options.naming(builder)}
 }
 
 // known are the kernel's names; without them its frames have addresses.
@@ -179,6 +202,11 @@ func (a *agent) turn() error {
 	}
 	if err := errors.Join(a.sampler.SetRates(told.Rates), a.offCPU.Ask(told.OffCPU)); err != nil {
 		return err
+	}
+	if a.met != nil {
+		if err := a.met.Decided(); err != nil {
+			return err
+		}
 	}
 	if err := errors.Join(a.sampler.Beat(beats*a.options.read), a.offCPU.Beat(beats*a.options.read)); err != nil {
 		return err

@@ -12,13 +12,24 @@ const batch = 1024
 
 // Drain takes all entries out of a hash map. What it took before an error is given to “each“ as well.
 func Drain[K, V any](from *ebpf.Map, each func(K, V)) error {
+	return read(from.BatchLookupAndDelete, each)
+}
+
+// Each reads all entries of a hash map, and leaves them there.
+func Each[K, V any](from *ebpf.Map, each func(K, V)) error {
+	return read(from.BatchLookup, each)
+}
+
+type reading func(cursor *ebpf.MapBatchCursor, keys, values any, options *ebpf.BatchOptions) (int, error)
+
+func read[K, V any](some reading, each func(K, V)) error {
 	var (
 		cursor ebpf.MapBatchCursor
 		keys   = make([]K, batch)
 		values = make([]V, batch)
 	)
 	for {
-		read, err := from.BatchLookupAndDelete(&cursor, keys, values, nil)
+		read, err := some(&cursor, keys, values, nil)
 		for i := range read {
 			each(keys[i], values[i])
 		}

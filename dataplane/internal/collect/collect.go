@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"flameplane.dev/dataplane/bpf"
 	"flameplane.dev/dataplane/internal/cpuprofile"
 	"flameplane.dev/dataplane/internal/process"
 	"flameplane.dev/dataplane/internal/sampler"
@@ -42,6 +43,8 @@ type Kind struct {
 	Name   string // as backends know it
 	Counts Counts
 	New    func() *cpuprofile.Builder
+	// Stacks of programs as places in files, where the kernel tells no mappings.
+	Places func(key uint64) ([]bpf.Place, bool)
 	Below  string // a kernel's function: what it calls is no part of the stacks, however deep it is
 }
 
@@ -176,7 +179,7 @@ func (c *Collector) ask(wanted []process.ID) error {
 func (c *Collector) hasMoved(known *mapped, counts []counted) bool {
 	recently := c.readings-known.asked < askedAgain
 	for _, count := range counts {
-		stack, _ := c.stack(count, count.User)
+		stack, _ := c.stack(count, count.User) // none where they are places
 		for depth, address := range stack {
 			if depth > 0 && recently {
 				break
@@ -217,7 +220,9 @@ func (c *Collector) frames(resolver *symbols.Process, count counted) []cpuprofil
 		}
 		frames = append(frames, below(c.kinds[count.kind].Below, c.symbols.KernelFrames(addresses))...)
 	}
-	if count.User != 0 {
+	if places := c.kinds[count.kind].Places; places != nil {
+		frames = append(frames, c.places(places, count)...)
+	} else if count.User != 0 {
 		addresses, ok := c.stack(count, count.User)
 		if !ok {
 			frames = append(frames, symbols.Lost)
@@ -230,6 +235,21 @@ func (c *Collector) frames(resolver *symbols.Process, count counted) []cpuprofil
 	if len(frames) == 0 {
 		frames = append(frames, symbols.NoStack)
 	}
+	return frames
+}
+
+// places are the program's frames, where they come as places.
+func (c *Collector) places(of func(key uint64) ([]bpf.Place, bool), count counted) []cpuprofile.Frame {
+	if count.User == 0 {
+		return nil
+	}
+	places, ok := of(count.User)
+	if !ok {
+		c.metrics.StacksLost.Add(float64(count.Number))
+		return []cpuprofile.Frame{symbols.Lost}
+	}
+	frames := symbols.PlaceFrames(places)
+	c.metrics.frames(frames)
 	return frames
 }
 

@@ -32,7 +32,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 func (m *Metrics) frames(frames []cpuprofile.Frame) {
 	for _, frame := range frames {
 		switch {
-		case frame == symbols.Unmapped || frame == symbols.Written:
+		case frame == symbols.Unmapped || frame == symbols.Written || frame == symbols.NoBuildID:
 			m.symbolised.WithLabelValues("nothing").Inc()
 		case frame.Function != "":
 			m.symbolised.WithLabelValues("name").Inc()

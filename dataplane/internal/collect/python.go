@@ -15,6 +15,9 @@ type Functions interface {
 
 // follow has the sampler walk the interpreters of the processes that are known to have one.
 func (c *Collector) follow() error {
+	if c.python == nil { // an older kernel
+		return nil
+	}
 	found := map[process.ID]python.Interpreter{}
 	for id, known := range c.spaces {
 		if interpreter, ok := c.symbols.Of(id, known.space).Interpreter(); ok {

@@ -2,6 +2,7 @@
 package cpuprofile
 
 import (
+	"cmp"
 	"encoding/binary"
 	"path"
 	"time"
@@ -17,6 +18,9 @@ type Image struct {
 	// and however often the file is loaded.
 	From, To uint64
 }
+
+// unknownFile is what older kernels tell of files: not their names. Build ids would be others in each build.
+const unknownFile = "file without a name"
 
 // Frame is a place in code: with a name where it is known, else by address alone, for the backend's symboliser.
 type Frame struct {
@@ -121,7 +125,7 @@ func (b *Builder) location(frame Frame) *profile.Location {
 	if !named && location.Mapping != nil {
 		b.nameless[location.Mapping] = true
 		if b.byFile {
-			frame.Function = "[" + path.Base(frame.Image.File) + "]"
+			frame.Function = "[" + path.Base(cmp.Or(frame.Image.File, unknownFile)) + "]"
 		}
 	}
 	if frame.Function != "" {

@@ -16,7 +16,8 @@ import (
 	"flameplane.dev/dataplane/internal/sampler"
 )
 
-// OffCPU reads and steers the BPF program through its maps. It takes no capability.
+// OffCPU reads and steers the BPF program through its maps. It takes no capability. On kernels before 6.10 it is nil, and
+// does nothing when it is asked.
 type OffCPU struct {
 	control, counts, stacks, outcomes *ebpf.Map
 	asking                            *ebpf.Map
@@ -59,6 +60,9 @@ func (o *OffCPU) taken() (uint64, error) {
 
 // Ask says whose waits are counted: the cgroups, and all that lie below them.
 func (o *OffCPU) Ask(cgroups []uint64) error {
+	if o == nil {
+		return nil
+	}
 	wanted := make(map[uint64]bpf.All, len(cgroups))
 	for _, cgroup := range cgroups {
 		wanted[cgroup] = bpf.All{}
@@ -73,6 +77,9 @@ func (o *OffCPU) Ask(cgroups []uint64) error {
 // Beat keeps the program going for so long, if anybody asks. Nothing is taken once it is over, whether the agent lives
 // or not.
 func (o *OffCPU) Beat(long time.Duration) error {
+	if o == nil {
+		return nil
+	}
 	var clock unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &clock); err != nil {
 		return err
@@ -115,7 +122,11 @@ func (o *OffCPU) Drain() ([]sampler.Count, error) {
 }
 
 // End lets the next Drain tell of all time, whether a stack is known for it or not.
-func (o *OffCPU) End() { o.ledger.ends = true }
+func (o *OffCPU) End() {
+	if o != nil {
+		o.ledger.ends = true
+	}
+}
 
 // Stack reads the addresses of a stack, innermost first; false where it has been evicted since.
 func (o *OffCPU) Stack(key uint64) ([]uint64, bool) { return bpf.StackOf(o.stacks, key) }

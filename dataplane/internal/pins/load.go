@@ -3,8 +3,10 @@ package pins
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -38,26 +40,37 @@ var (
 	programs = []string{bpf.OnCPU, bpf.ReadMemory, bpf.OffCPU}
 )
 
+// Likewise on kernels before 6.10.
+var (
+	olderShared   = []string{bpf.Control, bpf.Rates, bpf.Counts, bpf.Stacks, bpf.Outcomes, bpf.Cgroups, bpf.Placed}
+	olderPrograms = []string{bpf.OnCPU}
+)
+
+// optional are the objects that can be missing: names of the kernel's functions come with 6.0.
+var optional = map[string]bool{bpf.Symbols: true}
+
 type pinned interface{ Pin(path string) error }
 
 // Load loads all programs, then replaces the pins in a folder of a bpffs by them, readable and writable to the group.
 //
 // A program that this kernel refuses leaves the pins as they were. The links that old pins held end with them.
-func Load(folder string, gid int) error {
+// “older“ is what kernels before 6.10 get.
+func Load(folder string, gid int, older bool) error {
 	found := map[string]pinned{}
-	for _, name := range bpf.Objects {
-		spec, err := bpf.Spec(name)
+	names, spared := bpf.Objects, map[string]bool{}
+	if older {
+		names, spared = bpf.Older, optional
+	}
+	for _, name := range names {
+		collection, err := load(name, found)
+		if err != nil && spared[name] {
+			slog.Warn("the kernel is too old for it", "object", name, "err", err)
+			continue
+		}
 		if err != nil {
 			return err
-		}
-		collection, err := ebpf.NewCollection(spec)
-		if err != nil {
-			return fmt.Errorf("load %s: %w", name, err)
 		}
 		defer collection.Close()
-		if err := gather(name, collection, found); err != nil {
-			return err
-		}
 	}
 	if err := empty(folder, gid); err != nil {
 		return err
@@ -74,9 +87,25 @@ func Load(folder string, gid int) error {
 	return nil
 }
 
+func load(name string, found map[string]pinned) (*ebpf.Collection, error) {
+	spec, err := bpf.Spec(name)
+	if err != nil {
+		return nil, err
+	}
+	collection, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", name, err)
+	}
+	if err := gather(name, collection, found); err != nil {
+		collection.Close()
+		return nil, err
+	}
+	return collection, nil
+}
+
 // gather adds what is pinned of a collection, by the name of its pin.
 func gather(name string, collection *ebpf.Collection, found map[string]pinned) error {
-	for _, each := range shared {
+	for _, each := range slices.Concat(shared, olderShared) {
 		if object, ok := collection.Maps[each]; ok {
 			found[each] = object
 		}

@@ -11,7 +11,8 @@ import (
 
 func TestSaysWhatIsWrongWithAPin(t *testing.T) {
 	folder := t.TempDir()
-	if _, err := Open(folder); err == nil || !strings.Contains(err.Error(), "the loader has not run") {
+	if _, err := Open(folder); err == nil || !strings.Contains(err.Error(), "the loader has not run") ||
+		!strings.Contains(err.Error(), "is not the folder of the node's bpffs") {
 		t.Error(err)
 	}
 	if _, err := (&Pins{folder: folder}).Iterator(bpf.ListTasks); err == nil || !strings.Contains(err.Error(), "the loader has not run") {

@@ -12,13 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Oldest is the first kernel that has all that the programs call: kfuncs in programs that are run on request.
-var Oldest = [2]int{6, 10}
-
 // Node is where the kernel tells of itself.
 type Node struct {
-	Root    string // of /proc and /sys
-	Release string // of the kernel
+	Root    string                  // of /proc and /sys
+	Release string                  // of the kernel
+	Call    func(name string) error // makes a system call that can do nothing, by name
 }
 
 // Here is this machine.
@@ -27,32 +25,23 @@ func Here() (Node, error) {
 	if err := unix.Uname(&name); err != nil {
 		return Node{}, err
 	}
-	return Node{Root: "/", Release: unix.ByteSliceToString(name.Release[:])}, nil
+	return Node{Root: "/", Release: unix.ByteSliceToString(name.Release[:]), Call: call}, nil
 }
 
 // Check is what makes loading or sampling impossible.
 func (n Node) Check() error {
-	return errors.Join(n.kernel(), n.types(), n.users())
+	return errors.Join(n.kernel(), n.types(), n.users(), n.calls(), n.lockdown())
 }
 
 // Warnings are what may make it so on some kernels.
 func (n Node) Warnings() []string {
+	var found []string
 	level, err := strconv.Atoi(n.read("proc/sys/kernel/perf_event_paranoid"))
 	if err == nil && level > 2 {
-		return []string{fmt.Sprintf("kernel.perf_event_paranoid is %d: above 2 some distributions ask for CAP_SYS_ADMIN; set it to 2", level)}
+		found = append(found, fmt.Sprintf("kernel.perf_event_paranoid is %d: above 2 some distributions ask for CAP_SYS_ADMIN; "+
+			"if no perf event can be opened, set it to 2", level))
 	}
-	return nil
-}
-
-func (n Node) kernel() error {
-	var major, minor int
-	if _, err := fmt.Sscanf(n.Release, "%d.%d", &major, &minor); err != nil {
-		return fmt.Errorf("the kernel calls itself %q, which is no version", n.Release)
-	}
-	if major < Oldest[0] || major == Oldest[0] && minor < Oldest[1] {
-		return fmt.Errorf("the kernel is %s; the BPF programs need %d.%d or newer", n.Release, Oldest[0], Oldest[1])
-	}
-	return nil
+	return found
 }
 
 func (n Node) types() error {

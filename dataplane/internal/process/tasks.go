@@ -89,12 +89,17 @@ func parseCgroups(data []byte) (found []Cgroup, rest []byte, err error) {
 		found, data = append(found, Cgroup{ID: id, Path: string(name)}), rest
 	}
 	slices.Reverse(found)
+	return rooted(found), data, nil
+}
+
+// rooted makes whole paths of names; the outermost is the first.
+func rooted(found []Cgroup) []Cgroup {
 	above := ""
 	for i := range found {
 		above += "/" + found[i].Path
 		found[i].Path = above
 	}
-	return found, data, nil
+	return found
 }
 
 // Text is what stands before the first 0 of a fixed field.

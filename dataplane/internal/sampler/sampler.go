@@ -15,6 +15,7 @@ import (
 // Sampler reads and steers the BPF sampler through its maps. It takes no capability.
 type Sampler struct {
 	control, counts, stacks, outcomes *ebpf.Map
+	placed                            *ebpf.Map // on older kernels
 	rates                             *bpfmap.Mirror[uint64, uint32]
 	baseHz                            uint32
 }
@@ -24,6 +25,7 @@ type Sampler struct {
 func New(opened *pins.Pins, baseHz uint32) (*Sampler, error) {
 	s := &Sampler{
 		control: opened.Maps[bpf.Control], counts: opened.Maps[bpf.Counts], stacks: opened.Maps[bpf.Stacks],
+		placed:   opened.Maps[bpf.Placed],
 		outcomes: opened.Maps[bpf.Outcomes], rates: bpfmap.NewMirror[uint64, uint32](opened.Maps[bpf.Rates]), baseHz: baseHz,
 	}
 	if err := s.SetRates(nil); err != nil {
@@ -84,6 +86,15 @@ func (s *Sampler) Drain() ([]Count, error) {
 // Stack reads the addresses of a stack, innermost first; false where it has been evicted since.
 func (s *Sampler) Stack(key uint64) ([]uint64, bool) {
 	return bpf.StackOf(s.stacks, key)
+}
+
+// Places reads a program's stack on an older kernel, innermost first; false where it has been evicted since.
+func (s *Sampler) Places(key uint64) ([]bpf.Place, bool) {
+	var stack bpf.PlacedStack
+	if err := s.placed.Lookup(key, &stack); err != nil {
+		return nil, false
+	}
+	return stack.Frames[:min(stack.Depth, bpf.Depth)], true
 }
 
 // Outcomes are the numbers of ticks since the programs were loaded, by what became of them.
