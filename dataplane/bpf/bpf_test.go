@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -86,11 +87,16 @@ func TestRecordsAreThoseOfTheSources(t *testing.T) {
 	}
 }
 
-// The verifier of this kernel takes them all.
+// verifierLogs names a folder where what the verifier says is kept: a file for each program.
+const verifierLogs = "FLAMEPLANE_VERIFIER_LOGS"
+
+// The verifier of this kernel takes them all, and says how much of its budget of 1,000,000 instructions each takes.
 func TestLoads(t *testing.T) {
 	found := specs(t)
 	for name, spec := range found {
-		collection, err := ebpf.NewCollection(spec)
+		collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
+			Programs: ebpf.ProgramOptions{LogLevel: ebpf.LogLevelStats},
+		})
 		var refused *ebpf.VerifierError
 		if !errors.As(err, &refused) && errors.Is(err, os.ErrPermission) {
 			t.Skipf("NOT RUN: BPF programs cannot be loaded here: %v", err)
@@ -98,6 +104,19 @@ func TestLoads(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %+v", name, err)
 			continue
+		}
+		for program, loaded := range collection.Programs {
+			log := strings.TrimSpace(loaded.VerifierLog)
+			if !strings.Contains(log, "processed ") {
+				t.Errorf("%s/%s: the verifier says nothing: %q", name, program, log)
+			}
+			t.Logf("%s/%s: %s", name, program, strings.ReplaceAll(log, "\n", "; "))
+			if folder := os.Getenv(verifierLogs); folder != "" {
+				path := filepath.Join(folder, name+"-"+program+".log")
+				if err := os.WriteFile(path, []byte(log+"\n"), 0o644); err != nil {
+					t.Error(err)
+				}
+			}
 		}
 		collection.Close()
 	}

@@ -5,6 +5,7 @@ They run in a mount namespace of their own, so that no bpffs of theirs outlives 
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -66,9 +67,14 @@ def _not_run(said: str) -> str:
 
 
 def test_the_verifier_takes_the_programs(objects: dict[Path, Path], tmp_path: Path) -> None:
+    """What it says is kept, for who wants to know how close a program is to its limits."""
+    logs = cache.root() / "verifier" / platform.release()
+    logs.mkdir(parents=True, exist_ok=True)
     overlay = tmp_path / "overlay.json"
     overlay.write_text(json.dumps({"Replace": {str(place): str(file) for place, file in objects.items()}}))
-    _passes("./bpf", ".", [f"-overlay={overlay}"])
+    _passes("./bpf", ".", [f"-overlay={overlay}"], FLAMEPLANE_VERIFIER_LOGS=str(logs))
+    kept = {log.stem.partition("-")[0] for log in logs.glob("*.log")}
+    assert kept >= {file.name.removesuffix(".bpf.o") for file in objects.values()}
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,14 @@ import (
 	"testing"
 )
 
-// TestMain is also the program that a test starts the agent through; see contained_test.go.
+// TestMain is also the program that a test starts the agent through (contained_test.go), and a
+// machine's first process (guest_test.go).
 func TestMain(m *testing.M) {
 	if plan := os.Getenv(containedPlan); plan != "" {
 		contained(plan)
+	}
+	if isGuest() {
+		guest(m)
 	}
 	os.Exit(m.Run())
 }

@@ -99,7 +99,13 @@ func start(t *testing.T, binary string, p plan, arguments ...string) *running {
 	if err := r.command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = r.command.Process.Kill() })
+	t.Cleanup(func() {
+		_ = r.command.Process.Kill()
+		_ = r.command.Wait()
+		if t.Failed() {
+			t.Logf("the agent said:\n%s", r.said)
+		}
+	})
 	return r
 }
 

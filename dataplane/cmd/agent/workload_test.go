@@ -40,6 +40,7 @@ type workload struct {
 const (
 	byProfile = "profile"
 	byFile    = "file"
+	byBuild   = "build id" // and the place in the file that has it
 )
 
 // run runs it to its end, and notes what it used.
@@ -239,8 +240,11 @@ func (w *workload) judge(t *testing.T, got *received, program string) {
 func (w *workload) judgeFunctions(t *testing.T, p *profile.Profile, program string) {
 	t.Helper()
 	name := named
-	if w.names == byFile {
+	switch w.names {
+	case byFile:
 		name = byOffset(t, program)
+	case byBuild:
+		name = inBuild(t, program)
 	}
 	samples, cpu := total(p)
 	functions := inFunctions(p, name)

@@ -35,13 +35,20 @@ func (n Node) Check() error {
 
 // Warnings are what may make it so on some kernels.
 func (n Node) Warnings() []string {
-	var found []string
-	level, err := strconv.Atoi(n.read("proc/sys/kernel/perf_event_paranoid"))
-	if err == nil && level > 2 {
-		found = append(found, fmt.Sprintf("kernel.perf_event_paranoid is %d: above 2 some distributions ask for CAP_SYS_ADMIN; "+
-			"if no perf event can be opened, set it to 2", level))
+	if words := n.paranoid(); words != "" {
+		return []string{words}
 	}
-	return found
+	return nil
+}
+
+// paranoid is a level that the kernel itself does not know: distributions have added it.
+func (n Node) paranoid() string {
+	level, err := strconv.Atoi(n.read("proc/sys/kernel/perf_event_paranoid"))
+	if err != nil || level <= 2 {
+		return ""
+	}
+	return fmt.Sprintf("kernel.perf_event_paranoid is %d: above 2, kernels of Debian and Ubuntu refuse perf events to whoever lacks "+
+		"CAP_SYS_ADMIN; set it to 2 on the node (sysctl kernel.perf_event_paranoid=2)", level)
 }
 
 func (n Node) types() error {

@@ -126,6 +126,7 @@ func TestExplainsARefusal(t *testing.T) {
 		"the profile cri-containerd.apparmor.d: ": func(n Node) {
 			write(t, n, "proc/self/attr/current", "cri-containerd.apparmor.d (enforce)\n")
 		},
+		"kernel.perf_event_paranoid is 3": func(n Node) { write(t, n, "proc/sys/kernel/perf_event_paranoid", "3\n") },
 		"the profile own: ": func(n Node) { // beside another module
 			write(t, n, "proc/self/attr/apparmor/current", "own (enforce)\n")
 		},

@@ -54,14 +54,16 @@ func (n Node) lockdown() error {
 	return nil
 }
 
-// Explain adds to a refusal which security module it may come from. What the verifier refuses is not theirs.
+// Explain adds to a refusal which setting or security module it may come from. What the verifier refuses is not theirs.
 func (n Node) Explain(err error) error {
 	var verifier *ebpf.VerifierError
 	if !errors.Is(err, fs.ErrPermission) || errors.As(err, &verifier) {
 		return err
 	}
-	if words := n.selinux() + n.apparmor(); words != "" {
-		return fmt.Errorf("%w. %s", err, words)
+	for _, words := range []string{n.paranoid(), n.selinux(), n.apparmor()} {
+		if words != "" {
+			err = fmt.Errorf("%w. %s", err, words)
+		}
 	}
 	return err
 }
