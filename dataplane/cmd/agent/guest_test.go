@@ -35,6 +35,8 @@ func boot() error {
 			return fmt.Errorf("mount %s: %w", each.folder, err)
 		}
 	}
+	// Not all kernels have it.
+	_ = syscall.Mount("securityfs", "/sys/kernel/security", "securityfs", 0, "")
 	return network()
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"debug/elf"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -78,6 +79,7 @@ func TestOnAnOlderKernel(t *testing.T) {
 	if kernel := kernelNames(n.got.of(t, "native")); kernel == 0 {
 		t.Error("no function of the kernel has a name")
 	}
+	locked(t, n)
 	if services := len(n.got.labels); services != 3 {
 		t.Errorf("profiles of %v", n.got.labels)
 	}
@@ -112,6 +114,37 @@ func paranoid(t *testing.T, n *node, was string) {
 		t.Errorf("%v\n%s", err, said)
 	}
 	t.Logf("refused where kernel.perf_event_paranoid is %s, as it was", was)
+}
+
+// locked asserts that the loader names the lockdown under which the kernel refuses the programs. There is no way back.
+func locked(t *testing.T, n *node) {
+	t.Helper()
+	const setting = "/sys/kernel/security/lockdown"
+	if err := os.WriteFile(setting, []byte("confidentiality"), 0o644); err != nil {
+		t.Logf("NOT RUN: the kernel cannot be locked down: %v", err)
+		return
+	}
+	said, err := inContainer(t, plan{
+		GID: agentID, Capabilities: []int{unix.CAP_BPF, unix.CAP_PERFMON},
+		Command: []string{os.Getenv(givenAgent), "loader", "--pins=" + n.pinned, fmt.Sprintf("--gid=%d", agentID)},
+	}, 0).CombinedOutput()
+	if err == nil || !strings.Contains(string(said), "locked down for confidentiality") {
+		t.Errorf("%v\n%s", err, said)
+	}
+	spec, err := bpf.Spec(bpf.Places)
+	if err != nil {
+		t.Fatal(err)
+	}
+	collection, err := ebpf.NewCollection(spec)
+	if err == nil {
+		collection.Close()
+		t.Error("the kernel takes the programs all the same")
+	}
+	// A container sees no securityfs: there the verifier's words are all there is.
+	if here := (preflight.Node{Root: t.TempDir()}); err != nil && !strings.Contains(here.Explain(err).Error(), "locked down for confidentiality") {
+		t.Errorf("not explained: %v", err)
+	}
+	t.Logf("locked down for confidentiality, the kernel says: %v", err)
 }
 
 // set is what the node's administrator does.

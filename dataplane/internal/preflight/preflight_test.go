@@ -144,6 +144,10 @@ func TestExplainsARefusal(t *testing.T) {
 			t.Errorf("the verifier's: %v", err)
 		}
 	}
+	hidden := fmt.Errorf("load: %w", &ebpf.VerifierError{Cause: unix.EINVAL, Log: []string{"unknown func bpf_probe_read_kernel_str#115"}})
+	if err := node(t).Explain(hidden); !errors.Is(err, errLockedDown) || !errors.Is(err, unix.EINVAL) {
+		t.Error(err)
+	}
 	for _, change := range []func(n Node){
 		func(Node) {},
 		func(n Node) { write(t, n, "proc/self/attr/current", "profile (complain)\n") },

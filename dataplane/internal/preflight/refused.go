@@ -16,6 +16,9 @@ import (
 
 const objGet = 7 // command of bpf(2)
 
+var errLockedDown = errors.New("the kernel is locked down for confidentiality (/sys/kernel/security/lockdown), where no BPF program " +
+	"may read its memory: the node has to boot with lockdown=integrity or without")
+
 // call makes one that fails of its arguments, if anything lets it through at all.
 func call(name string) error {
 	var errno syscall.Errno
@@ -48,16 +51,22 @@ func (n Node) calls() error {
 // lockdown is only known where the securityfs can be seen.
 func (n Node) lockdown() error {
 	if strings.Contains(n.read("sys/kernel/security/lockdown"), "[confidentiality]") {
-		return errors.New("the kernel is locked down for confidentiality (/sys/kernel/security/lockdown), where no BPF program " +
-			"may read its memory: the node has to boot with lockdown=integrity or without")
+		return errLockedDown
 	}
 	return nil
 }
 
-// Explain adds to a refusal which setting or security module it may come from. What the verifier refuses is not theirs.
+// Explain adds to a refusal which setting or security module it may come from. What the verifier refuses is not theirs; but
+// under lockdown it does not know what reads the kernel's memory.
 func (n Node) Explain(err error) error {
 	var verifier *ebpf.VerifierError
-	if !errors.Is(err, fs.ErrPermission) || errors.As(err, &verifier) {
+	if errors.As(err, &verifier) {
+		if strings.Contains(err.Error(), "bpf_probe_read_kernel") {
+			return fmt.Errorf("%w. If it is this: %w", err, errLockedDown)
+		}
+		return err
+	}
+	if !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
 	for _, words := range []string{n.paranoid(), n.selinux(), n.apparmor()} {
