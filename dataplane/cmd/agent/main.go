@@ -56,7 +56,7 @@ func load(arguments []string) error {
 	if *folder == "" || *gid < 0 {
 		return errors.New("loader: -pins and -gid are needed")
 	}
-	here, err := ready()
+	here, err := ready(preflight.BPF)
 	if err != nil {
 		return err
 	}
@@ -70,8 +70,8 @@ func load(arguments []string) error {
 	return seccomp.Write(*profile)
 }
 
-// ready says what the node lacks, for both commands.
-func ready() (preflight.Node, error) {
+// ready says what the node lacks, for what makes these system calls.
+func ready(calls ...string) (preflight.Node, error) {
 	here, err := preflight.Here()
 	if err != nil {
 		return here, err
@@ -79,5 +79,5 @@ func ready() (preflight.Node, error) {
 	for _, warning := range here.Warnings() {
 		slog.Warn(warning)
 	}
-	return here, here.Check()
+	return here, here.Check(calls...)
 }

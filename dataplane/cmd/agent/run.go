@@ -25,6 +25,7 @@ import (
 	"flameplane.dev/dataplane/internal/kernelsymbols"
 	"flameplane.dev/dataplane/internal/offcpu"
 	"flameplane.dev/dataplane/internal/pins"
+	"flameplane.dev/dataplane/internal/preflight"
 	"flameplane.dev/dataplane/internal/process"
 	"flameplane.dev/dataplane/internal/python"
 	"flameplane.dev/dataplane/internal/sampler"
@@ -72,7 +73,7 @@ func run(ctx context.Context, o options) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryGoal)
 	}
-	here, err := ready()
+	here, err := ready(preflight.BPF, preflight.Perf)
 	if err != nil {
 		return err
 	}

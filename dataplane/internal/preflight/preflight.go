@@ -28,9 +28,9 @@ func Here() (Node, error) {
 	return Node{Root: "/", Release: unix.ByteSliceToString(name.Release[:]), Call: call}, nil
 }
 
-// Check is what makes loading or sampling impossible.
-func (n Node) Check() error {
-	return errors.Join(n.kernel(), n.types(), n.users(), n.calls(), n.lockdown())
+// Check is what makes loading or sampling impossible, by these system calls.
+func (n Node) Check(calls ...string) error {
+	return errors.Join(n.kernel(), n.types(), n.users(), n.calls(calls), n.lockdown())
 }
 
 // Warnings are what may make it so on some kernels.

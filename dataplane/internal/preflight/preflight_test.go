@@ -42,14 +42,14 @@ func write(t *testing.T, n Node, path, text string) {
 
 func TestNothingIsMissing(t *testing.T) {
 	n := node(t)
-	if err := n.Check(); err != nil || len(n.Warnings()) != 0 {
+	if err := n.Check(BPF, Perf); err != nil || len(n.Warnings()) != 0 {
 		t.Error(err, n.Warnings())
 	}
 	for release, whole := range map[string]bool{
 		"5.19.0": false, "6.1.0-43-amd64": false, "6.9.12": false, "6.10.0": true, "6.12.5+deb13-amd64": true, "7.0.1": true,
 	} {
-		if n.Release = release; n.Check() != nil || n.Whole() != whole {
-			t.Errorf("%s: %v, whole %t", release, n.Check(), n.Whole())
+		if n.Release = release; n.Check(BPF, Perf) != nil || n.Whole() != whole {
+			t.Errorf("%s: %v, whole %t", release, n.Check(BPF, Perf), n.Whole())
 		}
 	}
 }
@@ -59,8 +59,8 @@ func TestSaysWhatIsMissing(t *testing.T) {
 		"before 5.8 there is no CAP_PERFMON: the agent needs 5.19 or newer, and 6.10": func(n *Node) { n.Release = "4.18.0-553.el8" },
 		"is 5.18.19. From 5.8 to 5.18":        func(n *Node) { n.Release = "5.18.19" },
 		"is 5.8.0. From 5.8 to 5.18":          func(n *Node) { n.Release = "5.8.0" },
-		"profile does not let bpf(2) through": func(n *Node) { n.Call = refusing("bpf", unix.EPERM) },
-		"not let perf_event_open(2) through":  func(n *Node) { n.Call = refusing("perf_event_open", unix.ENOSYS) },
+		"profile does not let bpf(2) through": func(n *Node) { n.Call = refusing(BPF, unix.EPERM) },
+		"not let perf_event_open(2) through":  func(n *Node) { n.Call = refusing(Perf, unix.ENOSYS) },
 		"locked down for confidentiality": func(n *Node) {
 			write(t, *n, "sys/kernel/security/lockdown", "none integrity [confidentiality]\n")
 		},
@@ -70,15 +70,20 @@ func TestSaysWhatIsMissing(t *testing.T) {
 	} {
 		n := node(t)
 		change(&n)
-		if err := n.Check(); err == nil || !strings.Contains(err.Error(), said) {
+		if err := n.Check(BPF, Perf); err == nil || !strings.Contains(err.Error(), said) {
 			t.Errorf("%s: %v", said, err)
 		}
 	}
 	n := node(t)
-	n.Call = refusing("bpf", unix.EPERM)
+	n.Call = refusing(BPF, unix.EPERM)
 	write(t, n, "proc/self/status", "Seccomp:\t0\n")
-	if err := n.Check(); err != nil {
+	if err := n.Check(BPF, Perf); err != nil {
 		t.Errorf("a filter that is not there: %v", err)
+	}
+	n = node(t)
+	n.Call = refusing(Perf, unix.EPERM)
+	if err := n.Check(BPF); err != nil {
+		t.Errorf("a call that is not made: %v", err)
 	}
 	n = node(t)
 	write(t, n, "proc/sys/kernel/perf_event_paranoid", "4\n")
@@ -102,7 +107,7 @@ func TestAsksTheKernelWhatIsLetThrough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]error{"bpf": unix.EFAULT, "perf_event_open": unix.EINVAL} {
+	for name, want := range map[string]error{BPF: unix.EFAULT, Perf: unix.EINVAL} {
 		err := here.Call(name)
 		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
 			t.Logf("%s is not let through here: %v", name, err) // as in many containers

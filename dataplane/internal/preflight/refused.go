@@ -23,22 +23,28 @@ var errLockedDown = errors.New("the kernel is locked down for confidentiality (/
 func call(name string) error {
 	var errno syscall.Errno
 	switch name {
-	case "bpf": // the pin with no path: EFAULT
+	case BPF: // the pin with no path: EFAULT
 		var none [128]byte
 		_, _, errno = unix.Syscall(unix.SYS_BPF, objGet, uintptr(unsafe.Pointer(&none)), uintptr(len(none)))
-	case "perf_event_open": // flags that there are not: EINVAL, before anybody is asked
+	case Perf: // flags that there are not: EINVAL, before anybody is asked
 		_, _, errno = unix.Syscall6(unix.SYS_PERF_EVENT_OPEN, 0, 0, 0, 0, ^uintptr(0), 0)
 	}
 	return errno
 }
 
-// calls is whether a seccomp filter lets the two system calls through. Filters refuse by EPERM, or as if there were none.
-func (n Node) calls() error {
+// The system calls that no default lets everybody make.
+const (
+	BPF  = "bpf"
+	Perf = "perf_event_open"
+)
+
+// calls is whether a seccomp filter lets them through. Filters refuse by EPERM, or as if there were none.
+func (n Node) calls(names []string) error {
 	if n.status("Seccomp") != "2" {
 		return nil
 	}
 	var all []error
-	for _, name := range []string{"bpf", "perf_event_open"} {
+	for _, name := range names {
 		if err := n.Call(name); errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
 			all = append(all, fmt.Errorf("the container's seccomp profile does not let %s(2) through (%w): the agent runs under the one "+
 				"that the loader writes (seccompProfile: type Localhost, flameplane/agent.json), the loader under RuntimeDefault, "+

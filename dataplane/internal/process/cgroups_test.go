@@ -32,3 +32,27 @@ func TestPlacesOfCgroupsThatWereMet(t *testing.T) {
 		}
 	}
 }
+
+func FuzzPlacesOfCgroups(f *testing.F) {
+	f.Add(printed(f, uint64(63), named(cgroupRoot, "kubepods.slice"), uint64(64), named(63, "a"), uint64(65), named(66, "b")))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		all := map[uint64]bpf.Named{}
+		for {
+			var id uint64
+			var record bpf.Named
+			rest, err := next(data, &id)
+			if err == nil {
+				data, err = next(rest, &record)
+			}
+			if err != nil {
+				break
+			}
+			all[id] = record
+		}
+		for id := range all {
+			if found, ok := placeOf(id, all); ok && id != cgroupRoot && found[len(found)-1].ID != id {
+				t.Errorf("%d lies at %+v", id, found)
+			}
+		}
+	})
+}
