@@ -125,7 +125,7 @@ func TestExplainsARefusal(t *testing.T) {
 			write(t, n, "proc/self/attr/current", "system_u:system_r:container_t:s0:c1,c2\x00")
 			write(t, n, "sys/fs/selinux/enforce", "1")
 		},
-		"and no boolean gives them": func(n Node) { // what tells whether it is enforcing is often hidden
+		"to spc_t alone": func(n Node) { // what tells whether it is enforcing is often hidden
 			write(t, n, "proc/self/attr/current", "system_u:system_r:container_t:s0:c1,c2\x00")
 		},
 		"the profile cri-containerd.apparmor.d: ": func(n Node) {

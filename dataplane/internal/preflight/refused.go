@@ -90,8 +90,8 @@ func (n Node) selinux() string {
 		return ""
 	}
 	return fmt.Sprintf("SELinux holds this container to %s; container-selinux gives bpf { map_create map_read map_write prog_load "+
-		"prog_run } and perf_event { open cpu kernel } to spc_t alone, and no boolean gives them to others: install a policy module that "+
-		"allows them on self (ausearch -m avc names what was refused), or set seLinuxOptions: {type: spc_t} for loader and agent",
+		"prog_run } to spc_t alone, and tells of no perf_event: install a policy module that allows both (perf_event { open cpu kernel }) "+
+		"on self (ausearch -m avc names what was refused), or set seLinuxOptions: {type: spc_t} for loader and agent",
 		label[2])
 }
 
