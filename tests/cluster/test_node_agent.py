@@ -123,3 +123,4 @@ def test_what_a_runtime_uses(runtimes: tuple[dict[str, str], dict[str, str], str
     if outcomes[test] == "skip":
         pytest.skip(_not_run(said[test]))
     assert outcomes[test] == "pass", said[test]
+    print(said[test])  # with -s: its row of the table in docs/agent.md
