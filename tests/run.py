@@ -28,6 +28,9 @@ LINT = {
     "ruff format": ("ruff", "format", "--check", "."),
     "mypy": ("mypy", "flameplane", "flameplane_provider", "schemas", "components", "policies", "local"),
 }
+# Tests of the plan tier share nothing but the cache of built things, which knows of others. The other tiers are about
+# one cluster and one set of ports.
+SIDE_BY_SIDE = {"plan": ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "worksteal"]}
 NOTHING_COLLECTED = 5  # pytest's exit code
 REASON_WIDTH = 100  # characters of a reason in the table
 
@@ -84,7 +87,14 @@ def run_tier(name: str) -> Row:
     if folders:
         with tempfile.TemporaryDirectory() as scratch:
             report = Path(scratch) / "junit.xml"
-            options = ["-q", "--tb=short", "-p", "no:cacheprovider", f"--junit-xml={report}"]
+            options = [
+                "-q",
+                "--tb=short",
+                "-p",
+                "no:cacheprovider",
+                f"--junit-xml={report}",
+                *SIDE_BY_SIDE.get(name, []),
+            ]
             command = [sys.executable, "-m", "pytest", *options, *folders]
             code = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
             row = read(name, report)

@@ -35,13 +35,15 @@ class Row:
 
 
 def rows(after: Estimate, before: Estimate | None = None) -> list[Row]:
-    """The platform, then every team, each followed by its services whose estimate changes, gone ones included."""
+    """The platform, then every team that costs something, each followed by its services whose estimate changes, gone
+    ones included."""
     old = before or after
     more, gb_more = after.usd - old.usd, after.stored_gb - old.stored_gb
     result = [Row("platform", after.usd, after.stored_gb, more, gb_more, after.ceiling_usd)]
     teams, services = ({i.name: i for i in items} for items in (old.teams, old.services))
     for team in after.teams:
-        result.append(_row(team.name, team, teams.pop(team.name, None)))
+        row = _row(team.name, team, teams.pop(team.name, None))
+        result += [row] if row.usd or row.changes else []
         own = [s for s in after.services if s.team == team.name]
         changed = [_row(f"{team.name}/{s.name}", s, services.pop(s.name, None)) for s in own]
         result += [row for row in changed if row.changes]

@@ -146,7 +146,9 @@ def test_only_environment_local_is_applied(root: Path, stack: str) -> None:
 def test_an_empty_services_folder_stops_before_the_program_runs(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "_org.yaml").write_bytes((root / "services/_org.yaml").read_bytes())
+    for file in ("_org.yaml", "platform/_team.yaml"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes((root / "services" / file).read_bytes())
     monkeypatch.setenv("FLAMEPLANE_SERVICES", str(tmp_path))
     monkeypatch.setattr(check.plan, "record", lambda *_: pytest.fail("the program ran"))
     with pytest.raises(Problem) as raised:

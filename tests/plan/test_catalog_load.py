@@ -291,7 +291,7 @@ def test_this_project_is_clean(root: Path) -> None:
     assert checked.environments == tuple(stacks(root))
     catalog = checked.loaded.catalog
     assert catalog
-    assert [t.name for t in catalog.teams] == ["catalog", "insights", "payments", "storefront"]
+    assert [t.name for t in catalog.teams] == ["catalog", "insights", "payments", "platform", "storefront"]
     assert len(catalog.services) == 12
     assert {s.spec.language.name for s in catalog.services} == set(LANGUAGES) - {"native"}
     assert {s.name for s in catalog.of_team("payments")} == {"checkout", "ledger", "fraud-scoring"}

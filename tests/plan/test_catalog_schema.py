@@ -37,7 +37,7 @@ DIGESTS = {
     "service": "28bd2ab826eb4e5a93e52975135266b4deea2396d41d4eb609fdc0e592f66751",
     "team": "b2bd9442084381ce0ff87f2f4221742695be4b7edd17a6719e146685e8a6c83d",
     "grant": "eb5ccd149d10ab158c03cde09f332720b4331425109b163e6f2533b235065565",
-    "organisation": "fbe4d3cfb76dcd1a9e2c4a47196ef6ffdccaee30e093144d5c2cfe0678f1cf0d",
+    "organisation": "cca7424d6493b55cb62595511723bc98ab7a0e78892281bfd1a081ea20334a9d",
 }
 # Rules over several values that draft-07 has no words for: pydantic alone knows them.
 BEYOND_SCHEMA = {

@@ -68,8 +68,8 @@ def test_everything_that_matters_has_owners(catalog: Catalog) -> None:
     ("change", "line"),
     [
         (lambda text: text.replace("@acme/payments-leads", "@acme/mallory"), 8),
-        (lambda text: text + "/policies/waivers.yaml @acme/mallory\n", 20),
-        (lambda text: "".join(text.splitlines(keepends=True)[:-1]), 19),
+        (lambda text: text + "/policies/waivers.yaml @acme/mallory\n", 22),
+        (lambda text: "".join(text.splitlines(keepends=True)[:-1]), 21),
         (lambda text: "", 1),
     ],
 )

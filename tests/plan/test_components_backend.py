@@ -49,7 +49,8 @@ def test_prod_uses_the_clouds_own_identity_and_local_a_secret(local: Objects, pr
 
 def test_each_team_has_two_tenants_with_its_own_retention(local: Objects) -> None:
     tenants = overrides(local)
-    assert set(tenants) == {t + s for t in ("catalog", "insights", "payments", "storefront") for s in ("", "-longterm")}
+    teams = ("catalog", "insights", "payments", "platform", "storefront")
+    assert set(tenants) == {team + ending for team in teams for ending in ("", "-longterm")}
     assert tenants["payments"]["retention_period"] == "720h"
     assert tenants["payments-longterm"]["retention_period"] == "2040h"
     for name, limits in tenants.items():
