@@ -154,9 +154,8 @@ def refused(platform: Platform, code: str, *arguments: str, services: Path | Non
 
 
 def test_an_empty_services_folder_is_refused(platform: Platform, services: Path) -> None:
-    for team in services.iterdir():
-        if team.is_dir():
-            shutil.rmtree(team)
+    for team in {file.parents[1] for file in services.glob("*/*/service.yaml")}:
+        shutil.rmtree(team)
     assert "--yes-prune" in refused(platform, "LOC003", services=services)
 
 
