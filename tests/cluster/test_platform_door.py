@@ -105,6 +105,6 @@ def test_the_downsampling_job_runs_to_its_end(platform: Platform, pushed: object
         done = platform.call("wait", f"job/{name}", "--for=condition=complete", "--timeout=120s", where)
         log = platform.call("logs", f"job/{name}", where).out
         assert done.ok, done.err + log
-        assert re.search(r"^downsample: 4 teams, .* 0 failed, 0 hours too late, merged until ", log, re.MULTILINE), log
+        assert re.search(r"^downsample: 5 teams, .* 0 failed, 0 hours too late, merged until ", log, re.MULTILINE), log
     finally:
         platform.call("delete", "job", name, where, "--wait=false")
