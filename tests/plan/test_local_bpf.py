@@ -9,7 +9,7 @@ import pytest
 from local import LocalError, bpf, cache, golang
 from local.images.recipes import DATAPLANE
 
-SOURCES = ("mappings", "memory", "offcpu", "sampler", "symbols", "tasks")
+SOURCES = sorted((DATAPLANE / "bpf").glob("*.bpf.c"))
 needs_go = pytest.mark.skipif(not shutil.which("go"), reason="NOT RUN: go is not on PATH")
 
 
@@ -23,7 +23,7 @@ def objects() -> dict[str, Path]:
 
 
 def test_every_source_becomes_a_bpf_object(objects: dict[str, Path]) -> None:
-    assert set(objects) == {f"{name}.bpf.o" for name in SOURCES}
+    assert set(objects) == {source.with_suffix(".o").name for source in SOURCES} >= {"sampler.bpf.o"}
     for file in objects.values():
         content = file.read_bytes()
         assert content[:6] == b"\x7fELF\x02\x01"
