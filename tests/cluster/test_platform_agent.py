@@ -78,6 +78,9 @@ def test_each_service_is_in_its_teams_tenant_and_in_no_other(platform: Platform,
         eventually("all are there", lambda: all(name in seen(team) for name, team in services.items()))
         for team in set(services.values()):
             assert seen(team) <= {name for name, owner in services.items() if owner == team}
+        undeclared = eventually("the nodes' own processes", lambda: "node" in seen("platform") and seen("platform"))
+        assert undeclared.isdisjoint(services)
+        assert all("/" in name for name in undeclared - {"node"})
 
 
 def test_the_profile_of_a_go_service_names_its_functions(platform: Platform, agent: Agent) -> None:

@@ -69,6 +69,8 @@ def test_a_team_that_is_not_declared_gets_no_tenant(door: Door, agent: str) -> N
 
 def test_every_answer_is_on_the_record(platform: Platform, door: Door, pushed: object, tmp_path: Path) -> None:
     """As many lines as answers, in a chain that verifies: from the log of the pod, as a log collector has it."""
+    [status] = waiting_pod(platform, ACCESS_NAMESPACE, "app.kubernetes.io/name=gateway")["status"]["containerStatuses"]
+    assert not status["restartCount"], status  # the lines until then are in another log
     log = platform.call("logs", f"--namespace={ACCESS_NAMESPACE}", "deployment/gateway", "--tail=-1")
     assert log.ok, log.err
     lines = [line for line in log.out.splitlines() if line.startswith('{"chain":')]

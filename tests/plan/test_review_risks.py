@@ -93,6 +93,13 @@ ROWS: dict[str, tuple[str, str, str, str]] = {
     "limit": (ORG, "maxStoredGb: 10", "maxStoredGb: 50", "the limit maxStoredGb 10 → 50: every team"),
     "mode of the gate allowed": (ORG, "[enforce, warn]", '[enforce, warn, "off"]', "the limit gateModes gets off"),
     "host of repositories": (ORG, "    - git.example.com\n", "    - git.example.com\n    - x.example\n", "x.example"),
+    "undeclared pods sampled more": (ORG, "sampleRateHz: 19\n", "sampleRateHz: 49\n", "sampleRateHz 19 → 49: costs"),
+    "undeclared pods not sampled": (
+        ORG,
+        "  undeclared:\n    team: platform\n    sampleRateHz: 19\n",
+        "",
+        "whose pods no service declares, their profiles go there",
+    ),
     "namespace sampled": (ORG, "    - vault # keys in memory\n", "", "processes in vault are sampled now"),
     "repository": (CART, "com/acme/cart\nspec", "com/acme/other\nspec", "CI jobs of that repository may ask the gate"),
     "pods": (CART, "namespace: storefront", "namespace: payments", "other pods are profiled as this service"),
