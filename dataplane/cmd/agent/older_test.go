@@ -85,15 +85,15 @@ func TestOnAnOlderKernel(t *testing.T) {
 	}
 }
 
-// holdsWithin allows a share of what was used, and once the error of chance.
+// holdsWithin allows a share of what is accounted, and once the error of chance.
 func (w *workload) holdsWithin(t *testing.T, got *received, share float64) {
 	t.Helper()
 	if w.hz == 0 || w.annotations != nil {
 		return
 	}
 	samples, cpu := total(got.of(t, w.service))
-	if chance := 1 / math.Sqrt(float64(samples)); math.Abs(cpu.Seconds()/w.used.Seconds()-1) > share+chance {
-		t.Errorf("%s: %v of %v", w.service, cpu, w.used)
+	if chance := 1 / math.Sqrt(float64(samples)); math.Abs(cpu.Seconds()/w.accounted.Seconds()-1) > share+chance {
+		t.Errorf("%s: %v of %v", w.service, cpu, w.accounted)
 	}
 }
 
