@@ -63,8 +63,7 @@ INLINE u64 take_user(void *context)
 	for (u32 i = 0; i < DEPTH * 4; i++) {
 		if (i >= words)
 			break;
-		hash = (hash ^ word[i]) * 0x9E3779B97F4A7C15ULL;
-		hash ^= hash >> 29;
+		hash = mixed(hash, word[i]);
 	}
 	placed->depth = depth;
 	if (!map_lookup(&place_stacks, &hash) && map_update(&place_stacks, &hash, placed, ANY))

@@ -173,12 +173,6 @@ INLINE int copy_text(struct walk *walk, u64 text, char *to, u32 room, u32 *size,
 	return !read_user(to, bytes, (void *)from);
 }
 
-INLINE u64 mixed(u64 hash, u64 word)
-{
-	hash = (hash ^ word) * 0x9E3779B97F4A7C15ULL;
-	return hash ^ hash >> 29;
-}
-
 // The key under which a function is kept, with its texts copied the first time; 0 where it is none.
 INLINE u64 function(struct walk *walk, u64 code)
 {

@@ -15,6 +15,13 @@ struct {
 	TYPE(value, struct stack);
 } scratch SEC(".maps");
 
+// One step of a hash.
+INLINE u64 mixed(u64 hash, u64 word)
+{
+	hash = (hash ^ word) * 0x9E3779B97F4A7C15ULL;
+	return hash ^ hash >> 29;
+}
+
 enum taken { WHOLE, CUT_OFF, NOT_STORED };
 
 // Stores what was taken; *at is its hash, or 0 where there is nothing.
@@ -27,8 +34,7 @@ INLINE enum taken store_stack(struct stack *stack, long bytes, u64 salt, void *s
 	for (u32 i = 0; i < DEPTH; i++) {
 		if (i >= depth)
 			break;
-		hash = (hash ^ stack->frames[i]) * 0x9E3779B97F4A7C15ULL;
-		hash ^= hash >> 29;
+		hash = mixed(hash, stack->frames[i]);
 	}
 	stack->depth = depth;
 	*at = hash;

@@ -2,6 +2,7 @@
 
 qemu computes every instruction itself, and its clock counts them: a second in there is a number of instructions,
 whatever else this machine does. So nothing is needed of it (no /dev/kvm, no root), and CPU time in there is exact.
+It has a second CPU, which stays offline until its first program brings it online.
 """
 
 import os
@@ -67,11 +68,11 @@ def run(image: Path, disk: Path, arguments: Sequence[str], environment: Mapping[
     library = next(root.glob("usr/lib/*-linux-gnu*/qemu")).parent
     firmware = [root / "usr/share" / folder for folder in ("qemu", "seabios")]
     told = [f"{name}={value}" for name, value in environment.items()]
-    line = " ".join(["console=ttyS0", "panic=-1", "quiet", *told, "--", *arguments])
+    line = " ".join(["console=ttyS0", "panic=-1", "quiet", "maxcpus=1", *told, "--", *arguments])
     command = [
         *(loader, "--inhibit-cache", "--library-path", library, root / "usr/bin/qemu-system-x86_64"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"),
-        *("-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", MEMORY, "-icount", f"shift={SPEED},sleep=off"),
+        *("-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", MEMORY, "-icount", f"shift={SPEED},sleep=off"),
         *(part for folder in firmware for part in ("-L", folder)),
         *("-kernel", image, "-initrd", disk, "-append", line),
     ]

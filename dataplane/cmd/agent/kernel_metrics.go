@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -43,6 +44,19 @@ var (
 	missed = prometheus.NewDesc("flameplane_agent_bpf_missed_runs_total",
 		"Runs that the kernel left out, since the program was already running on that CPU.", []string{"program"}, nil)
 )
+
+// registerEvents tells of the CPUs. One that is refused is refused once a reading.
+func registerEvents(registry prometheus.Registerer, events *sampler.Events) {
+	const name, help = "flameplane_agent_perf_events_total", "Perf events that the agent asked the kernel for, by what became of them."
+	numbers := func(outcome string, of *atomic.Int64) prometheus.Collector {
+		labels := prometheus.Labels{"outcome": outcome}
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels},
+			func() float64 { return float64(of.Load()) })
+	}
+	registry.MustRegister(numbers("opened", &events.Opened), numbers("refused", &events.Refused),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "flameplane_agent_cpus", Help: "CPUs that are sampled."},
+			func() float64 { return float64(events.Ticking.Load()) }))
+}
 
 func (f *fromKernel) Describe(to chan<- *prometheus.Desc) {
 	for _, each := range []*prometheus.Desc{ticks, waits, pythons, threshold, pods, runTime, runs, missed, lacks} {

@@ -28,7 +28,7 @@ func TestOnANode(t *testing.T) {
 		{service: "changed", hz: 99, program: "c", arguments: burn, names: byFile},
 		{service: "frameless", hz: 99, program: "c without frame pointers", arguments: burn, names: byFile, partial: true},
 		{service: "kernel", hz: 99, program: "dd", kernel: "read_zero",
-			arguments: []string{"if=/dev/zero", "of=/dev/null", "bs=1M", "count=60000", "status=none"}},
+			arguments: []string{"if=/dev/zero", "of=/dev/null", "bs=1M", "count=240000", "status=none"}},
 		{service: "off", hz: 0, program: "c", arguments: burn, names: byFile},
 		{service: "hidden", hz: 99, program: "go", arguments: burn, names: byProfile,
 			annotations: map[string]string{"flameplane.dev/profile": "false"}},

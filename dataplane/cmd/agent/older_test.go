@@ -36,7 +36,7 @@ func TestOnAnOlderKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set(t, "2")
+	put(t, setting, "2")
 	programs := map[string]string{"c": "/busy-c", "go": "/busy-go"}
 	burn := []string{burnSecs}
 	workloads := []*workload{
@@ -46,9 +46,10 @@ func TestOnAnOlderKernel(t *testing.T) {
 		{service: "off", hz: 0, program: "c", arguments: []string{"1"}},
 		{service: "hidden", hz: 99, program: "c", arguments: []string{"1"}, annotations: map[string]string{"flameplane.dev/profile": "false"}},
 	}
-	n := begin(t, os.Getenv(givenAgent), programs, workloads)
+	moved := &workload{service: "moved", hz: 99, program: "c", arguments: []string{"2"}, names: byBuild}
+	n := begin(t, os.Getenv(givenAgent), programs, append(workloads, moved))
 	n.agent.holds(t)
-	met(t, n, workloads)
+	met(t, n, append(workloads, moved))
 	done := make(chan error, len(workloads))
 	for _, w := range workloads {
 		go w.run(t, programs[w.program], n.folders[w.service], done)
@@ -58,6 +59,7 @@ func TestOnAnOlderKernel(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	comesAndGoes(t, n, moved, programs["c"])
 	page := n.agent.get("/metrics")
 	n.agent.stop(t)
 	t.Logf("the agent said:\n%s", n.agent.said)
@@ -69,7 +71,7 @@ func TestOnAnOlderKernel(t *testing.T) {
 			t.Errorf("no %s in\n%s", line, page)
 		}
 	}
-	for _, w := range workloads {
+	for _, w := range append(workloads, moved) {
 		w.judge(t, n.got, programs[w.program])
 		w.holdsWithin(t, n.got, 0.05)
 	}
@@ -80,20 +82,20 @@ func TestOnAnOlderKernel(t *testing.T) {
 		t.Error("no function of the kernel has a name")
 	}
 	locked(t, n)
-	if services := len(n.got.labels); services != 3 {
+	if services := len(n.got.labels); services != 4 {
 		t.Errorf("profiles of %v", n.got.labels)
 	}
 }
 
-// holdsWithin allows a share of what was used, and once the error of chance.
+// holdsWithin allows a share of what is accounted, and once the error of chance.
 func (w *workload) holdsWithin(t *testing.T, got *received, share float64) {
 	t.Helper()
 	if w.hz == 0 || w.annotations != nil {
 		return
 	}
 	samples, cpu := total(got.of(t, w.service))
-	if chance := 1 / math.Sqrt(float64(samples)); math.Abs(cpu.Seconds()/w.used.Seconds()-1) > share+chance {
-		t.Errorf("%s: %v of %v", w.service, cpu, w.used)
+	if chance := 1 / math.Sqrt(float64(samples)); math.Abs(cpu.Seconds()/w.accounted.Seconds()-1) > share+chance {
+		t.Errorf("%s: %v of %v", w.service, cpu, w.accounted)
 	}
 }
 
@@ -102,7 +104,7 @@ const setting = "/proc/sys/kernel/perf_event_paranoid"
 // paranoid asserts that the agent names the setting by which kernels of Debian refuse CAP_PERFMON.
 func paranoid(t *testing.T, n *node, was string) {
 	t.Helper()
-	set(t, was)
+	put(t, setting, was)
 	folder := t.TempDir()
 	open(t, folder)
 	said, err := inContainer(t, plan{
@@ -145,14 +147,6 @@ func locked(t *testing.T, n *node) {
 		t.Errorf("not explained: %v", err)
 	}
 	t.Logf("locked down for confidentiality, the kernel says: %v", err)
-}
-
-// set is what the node's administrator does.
-func set(t *testing.T, level string) {
-	t.Helper()
-	if err := os.WriteFile(setting, []byte(level), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // met has each pod run a little while nobody is sampled, so that its cgroup is known, then waits for its rate.

@@ -116,6 +116,7 @@ func run(ctx context.Context, o options) error {
 		return here.Explain(err)
 	}
 	defer events.Close()
+	registerEvents(registry, events)
 	slog.Info("sampling", "hz", declared.BaseHz)
 	return a.loop(ctx, declared, events, failed)
 }
@@ -168,6 +169,9 @@ func (a *agent) loop(ctx context.Context, declared *identity.Declared, events *s
 	follow := identity.NewFollower(a.options.services, declared)
 	next := time.Now().Add(a.options.every)
 	for {
+		if err := events.Follow(); err != nil {
+			return err
+		}
 		if err := a.turn(); err != nil {
 			return err
 		}

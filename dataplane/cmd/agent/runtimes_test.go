@@ -84,8 +84,8 @@ func TestRuntimesOnANode(t *testing.T) {
 			w.judge(t, n.got, w.program)
 			p := n.got.of(t, w.service)
 			samples, cpu := total(p)
-			t.Logf("| %s | %d | %.2f s | %.2f s (%+.1f %%) | %s |", each.row, samples, cpu.Seconds(), w.used.Seconds(),
-				100*(cpu.Seconds()/w.used.Seconds()-1), seen(p))
+			t.Logf("| %s | %d | %.2f s | %.2f s (%+.1f %%) | %s |", each.row, samples, cpu.Seconds(), w.accounted.Seconds(),
+				100*(cpu.Seconds()/w.accounted.Seconds()-1), seen(p))
 			switch each.row {
 			case "Python 3.13":
 				walked(t, page)

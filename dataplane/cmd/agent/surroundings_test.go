@@ -118,6 +118,22 @@ func container(t *testing.T, root, uid string, number int) (folder, id string) {
 	return folder, id
 }
 
+// accounted is the CPU time that the kernel accounts to a cgroup until now: of all that ever ran in it. Every cgroup of that
+// tree has it, whether its cpu controller is on or not: where cpuacct is mounted apart, both are raised by the same call.
+func accounted(t *testing.T, folder string) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(folder, "cpu.stat"))
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	var microseconds int64
+	if _, err := fmt.Sscanf(string(text), "usage_usec %d\n", &microseconds); err != nil {
+		t.Errorf("%s: %v", text, err)
+	}
+	return time.Duration(microseconds) * time.Microsecond
+}
+
 // inCgroup starts a command there from its first instruction.
 func inCgroup(t *testing.T, folder string, command *exec.Cmd) *os.File {
 	t.Helper()

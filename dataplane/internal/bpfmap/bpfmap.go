@@ -59,14 +59,10 @@ type Mirror[K, V comparable] struct {
 }
 
 // NewMirror begins with what the map holds.
-func NewMirror[K, V comparable](to *ebpf.Map) *Mirror[K, V] {
+func NewMirror[K, V comparable](to *ebpf.Map) (*Mirror[K, V], error) {
 	m := &Mirror[K, V]{to: to, set: map[K]V{}}
-	var key K
-	var value V
-	for entries := to.Iterate(); entries.Next(&key, &value); {
-		m.set[key] = value
-	}
-	return m
+	err := Each(to, func(key K, value V) { m.set[key] = value })
+	return m, err
 }
 
 // Set makes it so.

@@ -32,10 +32,13 @@ type OffCPU struct {
 // New takes over what the pins hold: the sums of an agent before this one are dropped, since it is not known over what
 // time they were gathered, nor whose they were.
 func New(opened *pins.Pins, cpus int) (*OffCPU, error) {
+	asked, err := bpfmap.NewMirror[uint64, bpf.All](opened.Maps[bpf.OffAsked])
+	if err != nil {
+		return nil, fmt.Errorf("read who asks for off-CPU time: %w", err)
+	}
 	o := &OffCPU{
 		control: opened.Maps[bpf.OffControl], counts: opened.Maps[bpf.OffCounts], stacks: opened.Maps[bpf.OffStacks],
-		outcomes: opened.Maps[bpf.OffOutcomes], asked: bpfmap.NewMirror[uint64, bpf.All](opened.Maps[bpf.OffAsked]),
-		asking: opened.Maps[bpf.OffAsked], ledger: ledger{},
+		outcomes: opened.Maps[bpf.OffOutcomes], asked: asked, asking: opened.Maps[bpf.OffAsked], ledger: ledger{},
 	}
 	if err := o.Ask(nil); err != nil {
 		return nil, err

@@ -58,9 +58,13 @@ type Functions struct {
 
 // New follows nobody at first.
 func New(opened *pins.Pins) (*Functions, error) {
+	followed, err := bpfmap.NewMirror[bpf.Program, bpf.Interpreter](opened.Maps[bpf.Interpreters])
+	if err != nil {
+		return nil, fmt.Errorf("read the processes with a Python interpreter: %w", err)
+	}
 	f := &Functions{
 		codes: opened.Maps[bpf.Codes], outcomes: opened.Maps[bpf.PythonOutcomes], known: map[uint64]cpuprofile.Frame{},
-		followed: bpfmap.NewMirror[bpf.Program, bpf.Interpreter](opened.Maps[bpf.Interpreters]),
+		followed: followed,
 	}
 	return f, f.Follow(nil)
 }

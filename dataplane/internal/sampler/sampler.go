@@ -23,15 +23,18 @@ type Sampler struct {
 // New takes over what the pins hold: counts and rates of an agent before this one are dropped, since it is not known
 // over what time they were gathered, nor whose they were.
 func New(opened *pins.Pins, baseHz uint32) (*Sampler, error) {
+	rates, err := bpfmap.NewMirror[uint64, uint32](opened.Maps[bpf.Rates])
+	if err != nil {
+		return nil, fmt.Errorf("read the rates of cgroups: %w", err)
+	}
 	s := &Sampler{
 		control: opened.Maps[bpf.Control], counts: opened.Maps[bpf.Counts], stacks: opened.Maps[bpf.Stacks],
-		placed:   opened.Maps[bpf.Placed],
-		outcomes: opened.Maps[bpf.Outcomes], rates: bpfmap.NewMirror[uint64, uint32](opened.Maps[bpf.Rates]), baseHz: baseHz,
+		placed: opened.Maps[bpf.Placed], outcomes: opened.Maps[bpf.Outcomes], rates: rates, baseHz: baseHz,
 	}
 	if err := s.SetRates(nil); err != nil {
 		return nil, err
 	}
-	_, err := s.Drain()
+	_, err = s.Drain()
 	return s, err
 }
 
