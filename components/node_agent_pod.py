@@ -135,7 +135,7 @@ def _receiver(images: Images) -> ContainerArgsDict:
         "env": [pods.field("NODE_NAME", "spec.nodeName"), pods.field("POD_NAME", "metadata.name")],
         "security_context": _capabilities("receiver")
         | {"run_as_user": RECEIVER_UID, "run_as_group": RECEIVER_UID, "run_as_non_root": True},
-        "resources": pods.resources("10m", "32Mi", "250m", "64Mi"),
+        "resources": pods.resources("10m", "32Mi", "250m", "128Mi"),
         "ports": [pods.port("http", SERVICE_PORT), pods.port("rx-metrics", RECEIVER_METRICS_PORT)],
         "liveness_probe": pods.http_probe("/healthz", "rx-metrics", period=30),
         "readiness_probe": pods.http_probe("/ready", "rx-metrics"),

@@ -21,6 +21,7 @@ def check(choice: Choice) -> None:
     """Whether this machine can do it at all, before anything else is."""
     if choice.ours and not choice.kind:
         preflight.check_host()
+        preflight.check_sampling()
 
 
 def up(choice: Choice, progress: Progress) -> Kubectl:

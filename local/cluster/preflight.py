@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from local import LocalError
-from local.cluster import cgroups
+from local.cluster import cgroups, sampling
 from local.cluster.processes import find_tool, tool
 
 TOOLS = (
@@ -53,6 +53,12 @@ def check_host() -> None:
     if tools := [name for name in TOOLS if not find_tool(name)]:
         missing.append(f"on PATH: {', '.join(tools)} (packages apt, dpkg, tar, coreutils, util-linux and mount)")
     _refuse(missing)
+
+
+def check_sampling() -> None:
+    """Whether the node agent can sample on this kernel: without it nothing gets Ready, minutes later."""
+    if problem := sampling.problem():
+        raise CannotRun(problem)
 
 
 def check_room(folder: Path, built: bool) -> None:

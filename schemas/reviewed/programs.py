@@ -78,7 +78,7 @@ def _agent(settings: Settings) -> Workload:
         "receiver",
         ("--listen=:4040", *told, "--metrics=:4042"),
         "rx-metrics",
-        size=("10m", "32Mi", "250m", "64Mi"),
+        size=("10m", "32Mi", "250m", "128Mi"),
         ports={"http": 4040, "rx-metrics": 4042},
         mounts=mounts,
         security=security(RECEIVER_UID, RECEIVER_UID),

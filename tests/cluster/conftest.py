@@ -15,7 +15,7 @@ import pytest
 from platform_client import Platform
 
 import local.cluster
-from local.cluster import record
+from local.cluster import record, sampling
 from local.cluster.layout import ClusterInfo, Layout
 from schemas.allowed import BACKEND_NAMESPACE
 
@@ -64,6 +64,8 @@ def no_cluster() -> Iterator[Layout]:
 @pytest.fixture(scope="module")
 def platform(cluster: ClusterInfo, tmp_path_factory: pytest.TempPathFactory) -> Platform:
     """The platform of services/, brought up on the cluster by the command that users run; also after its withdrawal."""
+    if problem := sampling.problem():
+        not_run(problem)
     platform = Platform(ROOT, cluster, tmp_path_factory.mktemp("platform"))
     platform.up()
     return platform

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flameplane.local import target
+from flameplane.local.choice import Choice
 from local import LocalError
-from local.cluster import cgroups, components, kind, layout, network, parts, pki, preflight, record
+from local.cluster import cgroups, components, kind, layout, network, parts, pki, preflight, record, sampling
 from local.cluster.processes import ENVIRONMENT, Process, spawn, tail
 
 HEADER = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
@@ -157,6 +159,69 @@ def test_memory_disk_kernel_and_cgroups_are_in_one_message(tmp_path: Path, monke
     assert "overlay" in said
     assert "2 GiB available, and there are 1.0" in said
     assert f"free in {tmp_path}" in said
+
+
+REFUSED = ("sh", "-c", "echo Permission denied >&2; exit 1")
+
+
+def levelled(root: Path, text: str) -> Path:
+    """A machine with a level of perf_event_paranoid."""
+    file = root / sampling.LEVEL
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return root
+
+
+@pytest.mark.parametrize("level", [3, 4])
+def test_a_kernel_that_gives_the_agent_nothing_is_told_with_the_fix(level: int, tmp_path: Path) -> None:
+    first, why, *fix = sampling.problem(levelled(tmp_path, f"{level}\n"), REFUSED).splitlines()
+    assert first.endswith("gives it no perf event: Permission denied.")
+    assert f"kernel.perf_event_paranoid is {level}: above 2" in why
+    assert fix[0] == "  sysctl -w kernel.perf_event_paranoid=2"
+    assert fix[1].startswith("  echo kernel.perf_event_paranoid=2 > /etc/sysctl.d/99-perf-events.conf")
+
+
+@pytest.mark.parametrize("level", ["2\n", "-1\n", "", "none\n"])
+def test_the_setting_is_not_blamed_for_what_it_does_not_do(level: str, tmp_path: Path) -> None:
+    said = sampling.problem(levelled(tmp_path, level), REFUSED)
+    assert "and not it; a seccomp profile or a user namespace may be" in said
+    assert "sysctl -w" not in said
+
+
+def test_a_high_level_of_a_kernel_that_takes_the_capability_is_no_problem(tmp_path: Path) -> None:
+    """Mainline knows no level above 2, and newer kernels of distributions may take CAP_PERFMON at theirs."""
+    assert not sampling.problem(levelled(tmp_path, "4\n"), ("true",))
+
+
+def test_a_machine_that_nobody_knows_how_to_ask_is_let_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling.platform, "machine", lambda: "riscv64")
+    assert not sampling.problem(levelled(tmp_path, "4\n"), REFUSED)
+
+
+# Gives up all capabilities, root or not, and then asks.
+WITHOUT = """
+import ctypes, runpy, struct, sys
+ctypes.CDLL(None).capset(struct.pack("=Ii", 0x20080522, 0), bytes(24))
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+@linux
+def test_the_kernel_itself_is_asked() -> None:
+    """Who has no capability to keep is refused: a process that only pretended to ask would end well."""
+    ask = [sys.executable, "-I", "-c", WITHOUT, sampling.__file__]
+    done = subprocess.run(ask, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "Operation not permitted\n")
+
+
+@linux
+def test_up_ends_before_anything_is_built_where_the_agent_cannot_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "check_host", lambda: None)
+    monkeypatch.setattr(sampling, "problem", lambda: "no perf event")
+    with pytest.raises(preflight.CannotRun, match="no perf event"):
+        target.check(Choice())
+    target.check(Choice(kind=True))
+    target.check(Choice(Path("kubeconfig"), "context"))
 
 
 # -- processes and their record ------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,16 +57,8 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 
 // The flags are those that the pod gives, to the letter.
 func TestTheFlagsAreThePods(t *testing.T) {
-	text, err := os.ReadFile("../../../tests/plan/golden/local/flameplane-node/daemonset-flameplane-node.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, found := strings.Cut(string(text), "name: receiver\n")
-	if !found {
-		t.Fatal("there is no receiver in the pod")
-	}
 	var arguments []string
-	for line := range strings.Lines(rest) {
+	for line := range strings.Lines(container(t)) {
 		if line = strings.TrimSpace(line); strings.HasPrefix(line, `- "--`) {
 			arguments = append(arguments, strings.Trim(strings.TrimPrefix(line, "- "), `"`))
 		}
@@ -77,4 +71,30 @@ func TestTheFlagsAreThePods(t *testing.T) {
 	if err != nil || len(arguments) != 5 || o.listen != ":4040" || o.metrics != ":4042" || o.services != "/etc/flameplane/services.json" {
 		t.Errorf("%q: %+v %v", arguments, o, err)
 	}
+}
+
+// What the receiver aims at and what the process apart may take fit the container together, beside what the kernel counts.
+func TestTheContainerHasMemoryForBoth(t *testing.T) {
+	_, rest, _ := strings.Cut(container(t), "limits:\n")
+	found := regexp.MustCompile(`memory: "(\d+)Mi"`).FindStringSubmatch(rest)
+	if found == nil {
+		t.Fatalf("no limit of memory in\n%s", rest)
+	}
+	if limit, err := strconv.Atoi(found[1]); err != nil || limit<<20 < memoryGoal+jfr.Most+16<<20 {
+		t.Errorf("%s MiB, of which %d and %d are taken: %v", found[1], memoryGoal>>20, jfr.Most>>20, err)
+	}
+}
+
+// container is the receiver's, as it is rendered.
+func container(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../../tests/plan/golden/local/flameplane-node/daemonset-flameplane-node.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "name: receiver\n")
+	if !found {
+		t.Fatal("there is no receiver in the pod")
+	}
+	return rest
 }

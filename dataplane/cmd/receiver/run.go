@@ -28,7 +28,7 @@ import (
 
 const (
 	queueBytes  = 8 << 20  // of profiles that wait for the gateway
-	memoryGoal  = 48 << 20 // of the container's 64 MiB; the rest is for recordings of the JVM
+	memoryGoal  = 48 << 20 // of the container's 128 MiB; jfr.Most of them are for recordings of the JVM
 	connections = 256
 	beat        = time.Second
 	healthy     = time.Minute

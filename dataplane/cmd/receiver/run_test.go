@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+
+	"flameplane.dev/dataplane/internal/jfr/forged"
 )
 
 // While the gateway is down what is pushed and scraped waits, and all of it arrives once it is up again.
@@ -83,6 +87,44 @@ func TestWhatWasTakenIsSentBeforeTheEnd(t *testing.T) {
 	if w.gateway.count(fmt.Sprintf("%016x", 77)) != 1 || w.gateway.count(fmt.Sprintf("%016x", 79)) != 1 ||
 		w.gateway.count("catalog/search/search-0 process_cpu") == 0 || w.gateway.count(fmt.Sprintf("%016x", 78)) != 0 {
 		t.Errorf("%v %v", w.gateway.taken, w.gateway.bad)
+	}
+}
+
+// Recordings that were made to use up what there is are refused, counted, and cost nobody else anything.
+func TestAnAttackOnTheProcessApartIsRefused(t *testing.T) {
+	recording, err := os.ReadFile("../../contract/profiles/java.jfr.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := unzipped(t, recording)
+	w := newWorld(t)
+	refused := regexp.MustCompile(`flameplane_receiver_refused_total\{reason="jfr-(memory|time)"\} (\d+)`)
+	for name, forge := range map[string]func(*forged.Recording){
+		"memory": func(r *forged.Recording) { r.Names(1_500_000) }, // or time, where the machine has much else to do
+		"time":   func(r *forged.Recording) { r.Circle() },
+	} {
+		made, err := forged.From(good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		forge(made)
+		if status := w.push(cart, "jfr", zipped(t, made.Text)); status != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: %d", name, status)
+		}
+		if status := w.push(search, "jfr", good); status != http.StatusOK || w.get("/healthz") != "ok\n" {
+			t.Errorf("after %s: %d\n%s", name, status, w.said)
+		}
+	}
+	count := 0
+	for _, each := range refused.FindAllStringSubmatch(w.get("/metrics"), -1) {
+		number, _ := strconv.Atoi(each[2])
+		count += number
+	}
+	if count != 2 {
+		t.Errorf("%d are counted", count)
+	}
+	if err := w.stops(); err != nil || w.gateway.count("catalog/search/search-0 process_cpu") != 2 {
+		t.Errorf("%v %v\n%s", err, w.gateway.taken, w.said)
 	}
 }
 

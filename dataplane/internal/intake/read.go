@@ -21,12 +21,12 @@ var decoding = make(chan struct{}, 1)
 // Use decodes a pprof file, compressed or not, of at most “most“ bytes unpacked, and calls “with“ with it. Until that
 // returns no other profile is decoded, so it keeps nothing of the profile.
 func Use(text []byte, most int, with func(*profile.Profile) error) error {
+	decoding <- struct{}{}
+	defer func() { <-decoding }()
 	raw, err := Unpack(text, most)
 	if err != nil {
 		return err
 	}
-	decoding <- struct{}{}
-	defer func() { <-decoding }()
 	read, err := decode(raw)
 	if err != nil {
 		return err

@@ -9,11 +9,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime/debug"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"flameplane.dev/dataplane/internal/intake"
 )
@@ -21,17 +18,21 @@ import (
 const (
 	// Command is the program's argument by which it is the process that parses.
 	Command = "jfr"
+	// Most is what that process takes of memory beyond what it begins with: the kernel gives it no more.
+	Most = 56 << 20
 
 	patience   = 10 * time.Second // for the turn
 	longest    = 3 * time.Second  // some recordings have the parser go round for ever
-	mostAnswer = 16 << 20
-	goal       = 24 << 20 // of its heap, for the garbage collector
-
-	malformed, tooLarge = 3, 4 // exit codes: the recording is at fault
+	mostAnswer = 4 << 20          // of profiles, which are compressed
 )
 
-// ErrUnavailable is told where no process can be had.
-var ErrUnavailable = errors.New("recordings cannot be read now")
+var (
+	// ErrUnavailable is told where no process can be had.
+	ErrUnavailable = errors.New("recordings cannot be read now")
+	// ErrMemory and ErrTime are told of recordings that would take more than there is for one.
+	ErrMemory = fmt.Errorf("reading the recording takes more than %d MB of memory", Most>>20)
+	ErrTime   = fmt.Errorf("reading the recording takes longer than %v", longest)
+)
 
 // Apart parses recordings by a program that calls Child with the arguments, one at a time.
 type Apart struct {
@@ -60,76 +61,65 @@ func (a *Apart) Parse(ctx context.Context, from Recording) ([]Profile, error) {
 	case <-time.After(patience):
 		return nil, fmt.Errorf("%w: others are being read", ErrUnavailable)
 	}
-	ctx, stop := context.WithTimeout(ctx, a.longest)
+	within, stop := context.WithTimeout(ctx, a.longest)
 	defer stop()
-	var asked, answer, said bytes.Buffer
-	if err := gob.NewEncoder(&asked).Encode(from); err != nil {
+	asked, err := question(from)
+	if err != nil {
 		return nil, err
 	}
-	command := exec.CommandContext(ctx, a.program, a.arguments...)
-	command.Env = []string{}
-	command.Stdin, command.Stdout, command.Stderr = &asked, &bounded{&answer, mostAnswer}, &bounded{&said, 1 << 10}
-	err := command.Run()
-	if exit := new(exec.ExitError); errors.As(err, &exit) {
-		switch exit.ExitCode() {
-		case malformed:
-			return nil, errors.New(strings.TrimSpace(said.String()))
-		case tooLarge:
-			return nil, intake.ErrTooLarge
-		}
-		return nil, fmt.Errorf("%w: reading the recording took too much memory or time", intake.ErrTooLarge)
-	}
-	if err != nil {
+	answer, said := &bounded{left: mostAnswer}, &bounded{left: 1 << 10}
+	command := exec.CommandContext(within, a.program, a.arguments...)
+	command.Env = []string{"GOMAXPROCS=1"} // threads take memory, too
+	command.Stdin, command.Stdout, command.Stderr = asked, answer, said
+	err = command.Run()
+	switch exit := new(exec.ExitError); {
+	case answer.full:
+		return nil, fmt.Errorf("%w: its profiles have more than %d MB, compressed", intake.ErrTooLarge, mostAnswer>>20)
+	case err == nil:
+		return profiles(&answer.text)
+	case !errors.As(err, &exit):
 		return nil, fmt.Errorf("%w: %v", ErrUnavailable, err)
+	case exit.ExitCode() == malformed:
+		return nil, errors.New(strings.TrimSpace(said.text.String()))
+	case exit.ExitCode() == tooLarge:
+		return nil, intake.ErrTooLarge
+	case exit.ExitCode() == unable:
+		return nil, fmt.Errorf("%w: %s", ErrUnavailable, strings.TrimSpace(said.text.String()))
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%w: %v", ErrUnavailable, ctx.Err())
+	case within.Err() != nil:
+		return nil, ErrTime
 	}
+	return nil, ErrMemory // Go ends so where it gets no more, and the kernel ends it where the container has no more
+}
+
+func profiles(answer io.Reader) ([]Profile, error) {
 	var found []Profile
-	if err := gob.NewDecoder(&answer).Decode(&found); err != nil {
-		return nil, fmt.Errorf("what was read of the recording cannot be read: %w", err)
+	for decoder := gob.NewDecoder(answer); ; {
+		var one Profile
+		err := decoder.Decode(&one)
+		if errors.Is(err, io.EOF) {
+			return found, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("what was read of the recording cannot be read: %w", err)
+		}
+		found = append(found, one)
 	}
-	return found, nil
 }
 
 // bounded takes the beginning of what is written, and ends who writes more than that.
 type bounded struct {
-	into *bytes.Buffer
+	text bytes.Buffer // not embedded: a copy to it would go by ReadFrom, past Write
 	left int
+	full bool
 }
 
 func (b *bounded) Write(text []byte) (int, error) {
 	if len(text) > b.left {
+		b.full = true
 		return 0, io.ErrShortWrite
 	}
 	b.left -= len(text)
-	return b.into.Write(text)
-}
-
-// Child is the process that parses; its result is its exit code.
-func Child(in io.Reader, out, said io.Writer) int {
-	debug.SetMemoryLimit(goal)
-	debug.SetTraceback("none") // it says how it ended by its exit code
-	limit := unix.Rlimit{Cur: mostMapped, Max: mostMapped}
-	if mostMapped > 0 {
-		if err := unix.Setrlimit(unix.RLIMIT_DATA, &limit); err != nil {
-			fmt.Fprintln(said, err)
-			return 1
-		}
-	}
-	var asked Recording
-	if err := gob.NewDecoder(in).Decode(&asked); err != nil {
-		fmt.Fprintln(said, err)
-		return 1
-	}
-	found, err := Parse(asked)
-	if err != nil {
-		fmt.Fprintf(said, "%.500s\n", err.Error())
-		if errors.Is(err, intake.ErrTooLarge) {
-			return tooLarge
-		}
-		return malformed
-	}
-	if err := gob.NewEncoder(out).Encode(found); err != nil {
-		fmt.Fprintln(said, err)
-		return 1
-	}
-	return 0
+	return b.text.Write(text)
 }

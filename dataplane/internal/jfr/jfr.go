@@ -3,6 +3,8 @@
 package jfr
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"time"
 
@@ -14,6 +16,8 @@ import (
 const (
 	// DefaultRate is what a client samples a second that does not say it.
 	DefaultRate = 100
+	// CPU is the name of the profile that has CPU time, and nothing else.
+	CPU = "process_cpu"
 
 	mostEvents   = 8 << 20 // bytes of a recording, unpacked; of 15 seconds it has some hundred KB
 	mostContexts = 1 << 20
@@ -25,39 +29,59 @@ type Recording struct {
 	Contexts   []byte // labels of its threads, by Pyroscope's declaration
 	Start, End time.Time
 	Rate       int64 // samples a second
+	WithoutCPU bool  // its CPU time is not wanted
 }
 
 // Profile is what one kind of event comes to.
 type Profile struct {
 	Name  string
-	Pprof []byte
+	Pprof []byte // compressed; nil where it is not wanted
 }
 
-// Parse reads a recording in this process.
-func Parse(from Recording) ([]Profile, error) {
+// Parse reads a recording in this process, and calls “with“ with one profile after the other.
+func Parse(from Recording, with func(Profile) error) error {
 	events, err := intake.Unpack(from.Events, mostEvents)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	contexts, err := intake.Unpack(from.Contexts, mostContexts)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	labels := new(pprof.LabelsSnapshot)
 	if err := labels.UnmarshalVT(contexts); err != nil {
-		return nil, fmt.Errorf("labels: %w", err)
+		return fmt.Errorf("labels: %w", err)
 	}
 	found, err := pprof.ParseJFR(events, &pprof.ParseInput{StartTime: from.Start, EndTime: from.End, SampleRate: from.Rate}, labels)
 	if err != nil {
-		return nil, fmt.Errorf("the recording cannot be read: %w", err)
+		return fmt.Errorf("the recording cannot be read: %w", err)
 	}
-	var all []Profile
-	for _, one := range found.Profiles {
-		text, err := one.Profile.MarshalVT()
-		if err != nil {
-			return nil, err
+	for i := range found.Profiles {
+		one := Profile{Name: found.Profiles[i].Metric}
+		if !from.WithoutCPU || one.Name != CPU {
+			if one.Pprof, err = packed(found.Profiles[i].Profile.MarshalVT()); err != nil {
+				return err
+			}
 		}
-		all = append(all, Profile{one.Metric, text})
+		found.Profiles[i] = pprof.Profile{} // all of them together, decoded and encoded, would be most of what it takes
+		if err := with(one); err != nil {
+			return err
+		}
 	}
-	return all, nil
+	return nil
+}
+
+func packed(text []byte, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	zipped, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err == nil {
+		_, err = zipped.Write(text)
+	}
+	if err == nil {
+		err = zipped.Close()
+	}
+	return out.Bytes(), err
 }

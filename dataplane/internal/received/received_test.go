@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"flameplane.dev/dataplane/internal/identity"
+	"flameplane.dev/dataplane/internal/intake"
 	"flameplane.dev/dataplane/internal/jfr"
 )
 
@@ -156,9 +157,48 @@ func TestRecordingsOfTheJVM(t *testing.T) {
 	if dropped := testutil.ToFloat64(w.metrics.cpuDropped.WithLabelValues("cart")); dropped != 1 {
 		t.Errorf("%v", dropped)
 	}
-	w.jfr = func(context.Context, jfr.Recording) ([]jfr.Profile, error) { return nil, jfr.ErrUnavailable }
-	if status, _ := w.post(cart, "/ingest?format=jfr", kind, body); status != http.StatusServiceUnavailable || w.refused("jfr-unavailable") != 1 {
-		t.Errorf("%d", status)
+}
+
+// What reading a recording has come to is told to who sent it, and counted by what it was.
+func TestRecordingsThatAreNotReadAreCounted(t *testing.T) {
+	w := newWorld(t)
+	for _, one := range []struct {
+		err    error
+		status int
+		reason identity.Refusal
+	}{
+		{jfr.ErrUnavailable, http.StatusServiceUnavailable, "jfr-unavailable"},
+		{jfr.ErrMemory, http.StatusRequestEntityTooLarge, "jfr-memory"},
+		{jfr.ErrTime, http.StatusRequestEntityTooLarge, "jfr-time"},
+		{intake.ErrTooLarge, http.StatusRequestEntityTooLarge, "too-large"},
+		{errors.New("no recording"), http.StatusBadRequest, "malformed"},
+	} {
+		w.jfr = func(context.Context, jfr.Recording) ([]jfr.Profile, error) { return nil, one.err }
+		status, said := w.post(cart, "/ingest?format=jfr", octets, []byte("any"))
+		if status != one.status || w.refused(one.reason) != 1 || !strings.Contains(said, one.err.Error()) {
+			t.Errorf("%v: %d %s", one.err, status, said)
+		}
+	}
+}
+
+// A profile of a recording that is too large takes no other with it.
+func TestTheOthersOfARecordingAreTaken(t *testing.T) {
+	w := newWorld(t)
+	w.jfr = func(_ context.Context, asked jfr.Recording) ([]jfr.Profile, error) {
+		if !asked.WithoutCPU {
+			t.Error("CPU time is asked for, which the service has from another source")
+		}
+		return []jfr.Profile{
+			{Name: "wall", Pprof: zipped(t, make([]byte, mostProfile+1))}, {Name: jfr.CPU},
+			{Name: "mutex", Pprof: of(t, "mutex", "contentions")},
+		}, nil
+	}
+	status, _ := w.post(cart, "/ingest?format=jfr", octets, []byte("any"))
+	if status != http.StatusRequestEntityTooLarge || w.refused("too-large") != 1 || !slices.Equal(w.taken(), []string{"cart mutex: contentions"}) {
+		t.Errorf("%d %q", status, w.taken())
+	}
+	if dropped := testutil.ToFloat64(w.metrics.cpuDropped.WithLabelValues("cart")); dropped != 1 {
+		t.Errorf("%v", dropped)
 	}
 }
 

@@ -25,20 +25,36 @@ func (r *Receiver) recording(ctx context.Context, parts map[string][]byte, given
 	if err != nil || rate <= 0 {
 		rate = jfr.DefaultRate
 	}
-	end := moment(given.Get("until"), r.now())
+	end, source := moment(given.Get("until"), r.now()), visiting(ctx).source
 	found, err := r.jfr(ctx, jfr.Recording{
 		Events: parts["jfr"], Contexts: parts["labels"], Start: moment(given.Get("from"), end), End: end, Rate: rate,
+		WithoutCPU: !source.WantsCPU(),
 	})
-	if errors.Is(err, jfr.ErrUnavailable) {
-		return &refusal{http.StatusServiceUnavailable, "jfr-unavailable", err.Error()}
-	}
 	if err != nil {
-		return malformed(err)
+		return unread(err)
 	}
+	var refused *refusal
 	for _, one := range found {
-		if no := r.take(visiting(ctx).source, one.Pprof, "jfr", func(*profile.Profile) (string, error) { return one.Name, nil }); no != nil {
-			return no
+		if one.Pprof == nil {
+			r.metrics.cpuDropped.WithLabelValues(source.Service.Name).Inc()
+			continue
+		}
+		// One that is too large takes no other with it.
+		if no := r.take(source, one.Pprof, "jfr", func(*profile.Profile) (string, error) { return one.Name, nil }); no != nil {
+			refused = no
 		}
 	}
-	return nil
+	return refused
+}
+
+func unread(err error) *refusal {
+	switch {
+	case errors.Is(err, jfr.ErrUnavailable):
+		return &refusal{http.StatusServiceUnavailable, "jfr-unavailable", err.Error()}
+	case errors.Is(err, jfr.ErrMemory):
+		return &refusal{http.StatusRequestEntityTooLarge, "jfr-memory", err.Error()}
+	case errors.Is(err, jfr.ErrTime):
+		return &refusal{http.StatusRequestEntityTooLarge, "jfr-time", err.Error()}
+	}
+	return malformed(err)
 }

@@ -79,7 +79,10 @@ func newWorld(t *testing.T) *world {
 		w.sent = append(w.sent, sent{source.Labels, name, p.Copy()})
 		return nil
 	}
-	here := func(_ context.Context, from jfr.Recording) ([]jfr.Profile, error) { return jfr.Parse(from) }
+	here := func(_ context.Context, from jfr.Recording) (found []jfr.Profile, err error) {
+		err = jfr.Parse(from, func(one jfr.Profile) error { found = append(found, one); return nil })
+		return found, err
+	}
 	w.Receiver = New(node, send, here, prometheus.NewRegistry())
 	server := httptest.NewServer(w.Handler())
 	t.Cleanup(server.Close)

@@ -33,8 +33,10 @@ func client() *http.Client {
 	}
 }
 
-// fetch reads one profile as it comes. One that is measured takes “long“.
-func (s *Scraper) fetch(ctx context.Context, address netip.AddrPort, asked kind, long time.Duration) ([]byte, error) {
+// fetch reads one profile as it comes, and calls “with“ with it. One that is measured takes “long“.
+func (s *Scraper) fetch(
+	ctx context.Context, address netip.AddrPort, asked kind, long time.Duration, with func(text []byte) error,
+) error {
 	url := fmt.Sprintf("http://%s/debug/pprof/%s", address, asked.path)
 	patience := callTime
 	if asked.long {
@@ -45,21 +47,21 @@ func (s *Scraper) fetch(ctx context.Context, address netip.AddrPort, asked kind,
 	defer stop()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	response, err := s.client.Do(request)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %d", url, response.StatusCode)
+		return fmt.Errorf("%s answers %d", url, response.StatusCode)
 	}
 	select { // a program that hangs has none
 	case s.places <- struct{}{}:
 		defer func() { <-s.places }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	defer time.AfterFunc(readTime, stop).Stop()
 	text, err := io.ReadAll(io.LimitReader(response.Body, mostAnswer+1))
@@ -67,5 +69,8 @@ func (s *Scraper) fetch(ctx context.Context, address netip.AddrPort, asked kind,
 	if err == nil && len(text) > mostAnswer {
 		err = errors.New("the answer is too large")
 	}
-	return text, err
+	if err != nil {
+		return err
+	}
+	return with(text) // it has its place until then: others may be decoded before it
 }

@@ -133,12 +133,8 @@ func (s *Scraper) once(
 	ctx context.Context, source identity.Source, address netip.AddrPort, asked kind, between *delta,
 ) (outcome string, err error) {
 	now := time.Now()
-	text, err := s.fetch(ctx, address, asked, s.every)
-	if err != nil {
-		return "failed", err
-	}
 	outcome = "sent"
-	err = intake.Use(text, mostProfile, func(p *profile.Profile) error {
+	use := func(p *profile.Profile) error {
 		p.TimeNanos = now.UnixNano()
 		if between != nil {
 			ok, err := between.since(p, now)
@@ -156,7 +152,8 @@ func (s *Scraper) once(
 		}
 		intake.Clean(p, now)
 		return s.send(source, asked.name, p.Compact()) // without what only the other stacks were made of
-	})
+	}
+	err = s.fetch(ctx, address, asked, s.every, func(text []byte) error { return intake.Use(text, mostProfile, use) })
 	if err != nil {
 		return "failed", err
 	}
