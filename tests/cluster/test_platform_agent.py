@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from agent_client import LIVENESS, ROUND, WHERE, Agent, eventually, memory_group
-from door_client import CPU, FUNCTION, QUERIER, Door, stacks
+from door_client import FUNCTION, QUERIER, Door, stacks
 from platform_client import Platform
 from processes import processes_of, status_of
 
@@ -86,16 +86,7 @@ def test_each_service_is_in_its_teams_tenant_and_in_no_other(platform: Platform,
 def test_the_profile_of_a_go_service_names_its_functions(platform: Platform, agent: Agent) -> None:
     door = Door(platform)
     with door.drift() as token:
-
-        def names() -> set[str]:
-            now = int(time.time() * 1000)
-            path, query = stacks("payments", {"start": now - 3_600_000, "end": now + 60_000})
-            selector = f'{{service_name="checkout",pod=~"checkout-.+",node="{agent.pod()["spec"]["nodeName"]}"}}'
-            status, said = door.post(path, {**query, "labelSelector": selector, "profileTypeID": CPU}, token)
-            assert status == 200, said
-            return set(said.get("flamegraph", {}).get("names", []))
-
-        eventually("the function that checkout spends its time in", lambda: FUNCTION in names(), 2 * ROUND)
+        eventually("where checkout spends its time", lambda: FUNCTION in agent.sampled(door, token), 2 * ROUND)
 
 
 def test_what_is_allocated_comes_by_the_receiver(platform: Platform, agent: Agent) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from agent_client import Agent, eventually
 from door_client import FUNCTION, Door, stacks
 from platform_client import Platform
 
@@ -68,3 +69,11 @@ def test_what_the_agent_pushes_pyroscope_holds(door: Door) -> None:
         status, answer = door.post(*stacks("catalog", window), reader)
         assert status == 200, answer
         assert int(answer.get("flamegraph", {}).get("total", 0)) == 0
+
+
+def test_what_the_node_agent_samples_pyroscope_shows(platform: Platform, door: Door) -> None:
+    """Through the gateway, with the names of functions."""
+    agent = Agent(platform)
+    agent.samples_on()
+    with door.drift() as reader:
+        eventually("where checkout spends its time", lambda: FUNCTION in agent.sampled(door, reader), SECONDS)

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/pprof/profile"
 	"golang.org/x/sys/unix"
 
 	"flameplane.dev/dataplane/bpf"
@@ -130,10 +131,39 @@ func TestAHangingAgentIsSampledForNoLonger(t *testing.T) {
 	agent = start(t, binary, plan{}, arguments...) // on the pins that are there: no loader runs when a container restarts
 	eventually(t, "the next one samples", func() bool { return outcomes().Kept > killed.Kept+20 })
 	agent.stop(t)
-	if written, _ := filepath.Glob(filepath.Join(profiles, "*.pb.gz")); len(written) == 0 {
-		t.Errorf("no profile was written:\n%s", agent.said)
+	written, _ := filepath.Glob(filepath.Join(profiles, "*.pb.gz"))
+	if len(written) == 0 {
+		t.Fatalf("no profile was written:\n%s", agent.said)
 	}
+	opensInPprof(t, written[0])
 	refusesOtherMemory(t, opened, busy.Process.Pid)
+}
+
+// opensInPprof has `go tool pprof` read a profile, and write what it understood of it.
+func opensInPprof(t *testing.T, file string) {
+	t.Helper()
+	understood := filepath.Join(t.TempDir(), "understood.pb.gz")
+	said, err := exec.Command("go", "tool", "pprof", "-symbolize=none", "-proto", "-output="+understood, file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("go tool pprof %s: %v\n%s", file, err, said)
+	}
+	samples, cpu := total(readProfile(t, file))
+	if same, seen := total(readProfile(t, understood)); same != samples || seen != cpu || samples == 0 {
+		t.Errorf("go tool pprof sees %d samples of %v, and not %d of %v", same, seen, samples, cpu)
+	}
+}
+
+func readProfile(t *testing.T, file string) *profile.Profile {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := profile.ParseData(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 func outcomesOf(t *testing.T, opened *pins.Pins) func() sampler.Outcomes {
