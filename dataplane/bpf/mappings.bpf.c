@@ -20,9 +20,11 @@ struct mapping {
 	u32 path;  // 0 as well where it is too long
 };
 
+// What is left of the room stands here and not in a variable: the verifier would follow it round by round.
 struct line {
 	struct mapping mapping;
 	char path[PATH];
+	u64 room;
 };
 
 enum { SAME_FILE = 1 << 31 };
@@ -45,7 +47,7 @@ SEC("iter/bpf_map_elem")
 int list_mappings(struct bpf_iter__bpf_map_elem *context)
 {
 	struct seq_file *out = context->meta->seq;
-	u32 zero = 0, *key = context->key, room = ROOM;
+	u32 zero = 0, *key = context->key;
 	if (!key)
 		return 0;
 	s32 tgid = *key;
@@ -58,6 +60,7 @@ int list_mappings(struct bpf_iter__bpf_map_elem *context)
 	struct bpf_iter_task_vma it;
 	struct vm_area_struct *vma;
 	u64 before = 0;
+	line->room = ROOM;
 	bpf_iter_task_vma_new(&it, task, 0);
 	while ((vma = bpf_iter_task_vma_next(&it))) {
 		struct file *file = vma->vm_file;
@@ -86,9 +89,9 @@ int list_mappings(struct bpf_iter__bpf_map_elem *context)
 		if (size < 0 || size > PATH)
 			size = 0;
 		// More than one read can hold would make the whole read fail: the rest is left out.
-		if (room < sizeof(mapping) + PATH)
+		if (line->room < sizeof(mapping) + PATH)
 			break;
-		room -= sizeof(mapping) + size;
+		line->room -= sizeof(mapping) + size;
 		mapping.path = size;
 		line->mapping = mapping;
 		seq_write(out, &line->mapping, sizeof(mapping));

@@ -1,4 +1,4 @@
-"""A machine of its own for a kernel that is not this one's: qemu, Debian's kernel, and a few files in memory.
+"""A machine of its own for a kernel that is not this one's: qemu, the kernel's image, and a few files in memory.
 
 qemu computes every instruction itself, and its clock counts them: a second in there is a number of instructions,
 whatever else this machine does. So nothing is needed of it (no /dev/kvm, no root), and CPU time in there is exact.
@@ -11,13 +11,14 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local import cache, debian
+from local import LocalError, cache, debian
 from local.images.libraries import dynamic_loader
 
 MOUNTED = ("dev", "proc", "run", "sys", "tmp")
 MEMORY = "1536M"
 SPEED = 3  # 2^3 ns an instruction: 125 million a second
-VERSION = re.compile(r"vmlinuz-(\d+)\.(\d+)")
+MAGIC, AT_MAGIC = b"HdrS", slice(0x202, 0x206)  # of the head of an x86 kernel's image (its boot protocol)
+AT_VERSION, BEFORE_VERSION = slice(0x20E, 0x210), 0x200  # where the image says its version, less so many bytes
 
 
 def kernel(package: str) -> Path:
@@ -27,17 +28,22 @@ def kernel(package: str) -> Path:
     def keep(partial: Path) -> None:
         unpacked = debian.unpack("kernel", [package])
         partial.mkdir(parents=True)
-        for image in unpacked.glob("boot/vmlinuz-*"):
-            image.rename(partial / image.name)
+        (image,) = [*unpacked.glob("boot/vmlinuz-*"), *unpacked.glob("usr/lib/modules/*/vmlinuz")]  # from Debian 14 on
+        image.rename(partial / image.name)
         cache.remove(unpacked)
 
-    return next(cache.build_once(target, keep).glob("vmlinuz-*"))
+    return next(cache.build_once(target, keep).glob("vmlinuz*"))
 
 
 def version(image: Path) -> tuple[int, int]:
-    """(6, 1) of a file vmlinuz-6.1.0-56-cloud-amd64."""
-    major, minor = VERSION.match(image.name).groups()  # type: ignore[union-attr]
-    return int(major), int(minor)
+    """(6, 1), of an image that says that it is "6.1.0-56-cloud-amd64 (...) #1 SMP ..."."""
+    with image.open("rb") as opened:
+        head = opened.read(1 << 16)
+    text = head[int.from_bytes(head[AT_VERSION], "little") + BEFORE_VERSION :]
+    found = re.match(rb"(\d+)\.(\d+)\.", text)
+    if head[AT_MAGIC] != MAGIC or not found:
+        raise LocalError(f"{image} is no image of an x86 kernel (a file such as /boot/vmlinuz-6.1.0-56-cloud-amd64).")
+    return int(found[1]), int(found[2])
 
 
 def files(contents: Mapping[str, Path], links: Mapping[str, str]) -> bytes:

@@ -55,7 +55,7 @@ func becomes(file string) error {
 		sets[number/32].Permitted |= 1 << (number % 32)
 		sets[number/32].Effective |= 1 << (number % 32)
 	}
-	for number := 0; number <= unix.CAP_LAST_CAP; number++ {
+	for number := 0; unix.Prctl(unix.PR_CAPBSET_READ, uintptr(number), 0, 0, 0) == nil; number++ { // all that the kernel knows
 		if !wanted[number] {
 			if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(number), 0, 0, 0); err != nil {
 				return fmt.Errorf("bound %d: %w", number, err)
