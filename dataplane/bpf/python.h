@@ -1,44 +1,17 @@
-// The functions of Python that a thread is in, from the interpreter's own frames. CPython 3.13 says in the memory of a
-// process where its structs have what (_Py_DebugOffsets, at the start of _PyRuntime, for debuggers); the agent says where
-// _PyRuntime is.
+// The functions of Python that a thread is in, from the interpreter's own frames. Since 3.13 CPython says in the memory of
+// a process where its structs have what (offsets.h), at the start of _PyRuntime; the agent says where that is.
 //
 // Read are links between structs, and of each function its name, its file and its first line. Of a frame nothing
 // is read but its link, its function and who owns it: no local variable, no argument, no value. It is the memory of the
 // process that is sampled, which can only lie about itself.
 #pragma once
 
-enum { PYTHON_NAME = 128, PYTHON_FILE = 192, LINKS = 512 };
-enum { BY_INTERPRETER = 3 };	 // from this owner on, a frame is C's: of the call that runs the interpreter
-enum { COMPACT_TEXT_SIZE = 16 }; // what a text that is not ASCII has besides (utf8_length, utf8)
-#define COOKIE 0x7970677562656478ULL /* "xdebugpy" */
-#define VERSION 0x030d		     /* 3.13: of others it is not known what the offsets mean */
+#include "offsets.h"
 
-// struct _Py_DebugOffsets of 3.13, as far as it is read (Include/internal/pycore_runtime.h).
-struct offsets {
-	u64 cookie, version, free_threaded;
-	struct {
-		u64 size, finalizing, head;
-	} interpreters;
-	struct {
-		u64 size, id, next, threads, others[9];
-	} interpreter;
-	struct {
-		u64 size, prev, next, interpreter, frame, thread_id, native_id, chunk, status;
-	} thread;
-	struct {
-		u64 size, previous, executable, instruction, locals, owner;
-	} frame;
-	struct {
-		u64 size, file, name, qualname, lines, first_line, others[4];
-	} code;
-	struct {
-		u64 size, type;
-	} object;
-	u64 others[21];
-	struct {
-		u64 size, state, length, ascii_size;
-	} text;
-};
+enum { PYTHON_NAME = 128, PYTHON_FILE = 192, LINKS = 512 };
+enum { BY_INTERPRETER = 3 }; // from this owner on, a frame is C's: of the call that runs the interpreter
+// A frame's link to its function is an address whose lowest bit may say, since 3.14, who counts the reference.
+#define REFERENCE_TAG 1ULL
 
 struct program {
 	u64 start; // of the process
@@ -69,6 +42,7 @@ struct code {
 enum python { WALKED, PARTLY, NO_THREAD, UNREADABLE, UNKNOWN, PYTHON_OUTCOMES };
 
 struct walk {
+	u64 table[TABLE];
 	struct offsets at;
 	struct program process;
 	u64 code_type;
@@ -212,7 +186,7 @@ static long next_frame(u32 UNUSED index, void UNUSED *context)
 	}
 	if (owner >= BY_INTERPRETER)
 		return 0;
-	u64 key = function(walk, code);
+	u64 key = function(walk, code & ~REFERENCE_TAG);
 	u32 depth = walk->depth;
 	if (!key || depth >= DEPTH) {
 		walk->outcome = PARTLY;
@@ -226,10 +200,15 @@ static long next_frame(u32 UNUSED index, void UNUSED *context)
 INLINE enum python walk_frames(struct walk *walk, struct task_struct *task, struct interpreter *given)
 {
 	struct offsets *at = &walk->at;
+	struct layout layout;
 	u64 runtime = given->runtime;
-	if (!READ(*at, runtime))
+	if (read_user(walk->table, HEAD * sizeof(u64), (void *)runtime))
 		return UNREADABLE;
-	if (at->cookie != COOKIE || at->version >> 16 != VERSION || at->free_threaded)
+	if (!find_layout(walk->table, &layout))
+		return UNKNOWN;
+	if (read_user(walk->table, (layout.text + OF_A_TEXT) * sizeof(u64), (void *)runtime))
+		return UNREADABLE;
+	if (!find_offsets(walk->table, &layout, at))
 		return UNKNOWN;
 	walk->code_type = given->code_type;
 	walk->thread_id = own_number(task);

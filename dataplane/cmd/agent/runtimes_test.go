@@ -34,6 +34,8 @@ var languages = []language{
 	{row: "Go with cgo", program: cgo, names: byFile, partial: true}, // in C the chain breaks now and then
 	{row: "Python 3.11", program: cpython("3.11")},
 	{row: "Python 3.13", program: cpython("3.13"), names: byProfile},
+	{row: "Python 3.14", program: cpython("3.14"), names: byProfile},
+	{row: "Python 3.15", program: cpython("3.15"), names: byProfile},
 	{row: "Java", program: java()},
 	{row: "Java, frame pointers", program: java("-XX:+PreserveFramePointer")},
 	{row: "Node", program: node20},
@@ -87,7 +89,7 @@ func TestRuntimesOnANode(t *testing.T) {
 			t.Logf("| %s | %d | %.2f s | %.2f s (%+.1f %%) | %s |", each.row, samples, cpu.Seconds(), w.accounted.Seconds(),
 				100*(cpu.Seconds()/w.accounted.Seconds()-1), seen(p))
 			switch each.row {
-			case "Python 3.13":
+			case "Python 3.13", "Python 3.14", "Python 3.15":
 				walked(t, page)
 				tells(t, p, codes)
 			case "Go with cgo":
