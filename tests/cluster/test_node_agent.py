@@ -86,6 +86,7 @@ def test_the_verifier_takes_the_programs(objects: dict[Path, Path], tmp_path: Pa
         "TestBlockedTimeOnANode",
         "TestWaitsAreNotTakenOfAHangingAgent",
         "TestSaysWhatTheNodeLacks",
+        "TestPythonsThatAreNotKnown",
     ],
 )
 def test_with_cap_perfmon_alone(objects: dict[Path, Path], test: str) -> None:
