@@ -29,14 +29,9 @@ func newDelta(types []string) *delta { return &delta{types: types, seed: maphash
 // since leaves of a profile what came since the last one. It is false for the first one, and for the first of another
 // process: nothing cumulative ever gets less, or goes.
 func (d *delta) since(p *profile.Profile, at time.Time) (bool, error) {
-	var columns []int
-	for i, kind := range p.SampleType {
-		if slices.Contains(d.types, kind.Type) {
-			columns = append(columns, i)
-		}
-	}
-	if len(columns) == 0 {
-		return false, errors.New("it is another profile than the one that was asked for")
+	columns, err := d.columns(p)
+	if err != nil {
+		return false, err
 	}
 	before, from := d.seen, d.at
 	now, err := d.totals(p, columns)
@@ -68,6 +63,23 @@ func (d *delta) since(p *profile.Profile, at time.Time) (bool, error) {
 		return !slices.ContainsFunc(sample.Value, func(value int64) bool { return value != 0 })
 	})
 	return true, nil
+}
+
+// columns are where the values of the types are. Each is there once in each profile, or totals could not be compared.
+func (d *delta) columns(p *profile.Profile) ([]int, error) {
+	var kinds []string
+	for _, kind := range p.SampleType {
+		kinds = append(kinds, kind.Type)
+	}
+	var columns []int
+	for _, name := range d.types {
+		column := slices.Index(kinds, name)
+		if column < 0 || slices.Contains(kinds[column+1:], name) {
+			return nil, errors.New("it is another profile than the one that was asked for")
+		}
+		columns = append(columns, column)
+	}
+	return columns, nil
 }
 
 func (d *delta) totals(p *profile.Profile, columns []int) (map[uint64][]int64, error) {

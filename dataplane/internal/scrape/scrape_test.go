@@ -205,6 +205,32 @@ func TestWhatAnswersIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A program may answer with other types than before, of which no difference can be taken.
+func TestTypesThatChangeAreNoDifference(t *testing.T) {
+	made := func(types ...string) *profile.Profile {
+		one := &profile.Sample{Location: []*profile.Location{{ID: 1, Address: 1}}}
+		p := &profile.Profile{Sample: []*profile.Sample{one}}
+		for _, name := range types {
+			p.SampleType = append(p.SampleType, &profile.ValueType{Type: name})
+			one.Value = append(one.Value, int64(len(name)))
+		}
+		return p
+	}
+	between := newDelta([]string{"contentions", "delay"})
+	if ok, err := between.since(made("contentions", "delay"), time.Now()); ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	for _, types := range []string{"contentions", "delay", "contentions delay delay", "contentions contentions"} {
+		if ok, err := between.since(made(strings.Fields(types)...), time.Now()); ok || err == nil {
+			t.Errorf("%s: %v %v", types, ok, err)
+		}
+	}
+	turned := made("delay", "contentions")
+	if ok, err := between.since(turned, time.Now()); !ok || err != nil || len(turned.Sample) != 0 {
+		t.Errorf("%v %v: %v", ok, err, turned.Sample)
+	}
+}
+
 func TestTooManyStacksAreNotRemembered(t *testing.T) {
 	between := newDelta([]string{"delay"})
 	p := &profile.Profile{SampleType: []*profile.ValueType{{Type: "delay", Unit: "nanoseconds"}}}
