@@ -1,10 +1,8 @@
 package scrape
 
 import (
-	"encoding/binary"
 	"errors"
 	"hash/maphash"
-	"maps"
 	"slices"
 	"time"
 
@@ -45,7 +43,7 @@ func (d *delta) since(p *profile.Profile, at time.Time) (bool, error) {
 	}
 	p.TimeNanos, p.DurationNanos = from.UnixNano(), int64(at.Sub(from))
 	// Go writes some stacks more than once: the first of them has what came since, in the cumulative columns.
-	told, key := map[uint64]bool{}, d.keys()
+	told, key := map[uint64]bool{}, keys(d.seed)
 	for _, sample := range p.Sample {
 		key := key(sample)
 		for i, column := range columns {
@@ -84,7 +82,7 @@ func (d *delta) columns(p *profile.Profile) ([]int, error) {
 
 func (d *delta) totals(p *profile.Profile, columns []int) (map[uint64][]int64, error) {
 	found := make(map[uint64][]int64, len(d.seen))
-	key := d.keys()
+	key := keys(d.seed)
 	for _, sample := range p.Sample {
 		// Nothing has been counted yet. Go gives it another label then.
 		if !slices.ContainsFunc(columns, func(column int) bool { return sample.Value[column] != 0 }) {
@@ -119,46 +117,4 @@ func hasShrunk(before, now map[uint64][]int64) bool {
 		}
 	}
 	return false
-}
-
-// keys makes keys of the stacks of one profile.
-func (d *delta) keys() func(*profile.Sample) uint64 {
-	functions := map[*profile.Function]uint64{}
-	return func(sample *profile.Sample) uint64 {
-		var hash maphash.Hash
-		hash.SetSeed(d.seed)
-		put := func(value uint64) {
-			var number [8]byte
-			binary.LittleEndian.PutUint64(number[:], value)
-			_, _ = hash.Write(number[:])
-		}
-		for _, location := range sample.Location {
-			if len(location.Line) == 0 {
-				put(location.Address)
-			}
-			// Which inlined calls are one location may differ from profile to profile.
-			for _, line := range location.Line {
-				name, ok := functions[line.Function]
-				if !ok {
-					name = maphash.String(d.seed, line.Function.Name)
-					functions[line.Function] = name
-				}
-				put(name)
-				put(uint64(line.Line))
-			}
-		}
-		for _, name := range slices.Sorted(maps.Keys(sample.NumLabel)) { // the size of what was allocated
-			_, _ = hash.WriteString(name)
-			for _, value := range sample.NumLabel[name] {
-				put(uint64(value))
-			}
-		}
-		for _, name := range slices.Sorted(maps.Keys(sample.Label)) {
-			_, _ = hash.WriteString(name)
-			for _, value := range sample.Label[name] {
-				_, _ = hash.WriteString(value)
-			}
-		}
-		return hash.Sum64()
-	}
 }

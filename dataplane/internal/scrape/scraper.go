@@ -151,7 +151,8 @@ func (s *Scraper) once(
 			return nil
 		}
 		intake.Clean(p, now)
-		return s.send(source, asked.name, p.Compact()) // without what only the other stacks were made of
+		compact(p)
+		return s.send(source, asked.name, p)
 	}
 	err = s.fetch(ctx, address, asked, s.every, func(text []byte) error { return intake.Use(text, mostProfile, use) })
 	if err != nil {
