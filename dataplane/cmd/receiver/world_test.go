@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -88,7 +89,7 @@ func (g *gateway) count(what string) int {
 
 // world is a receiver that runs as a program of its own, between a gateway and a node's pods.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	gateway *gateway
 	running *exec.Cmd
 	said    *bytes.Buffer
@@ -104,12 +105,6 @@ func newWorld(t *testing.T) *world {
 // newWorldOf has these addresses of the pods.
 func newWorldOf(t *testing.T, cart, search string) *world {
 	t.Helper()
-	w := &world{t: t, gateway: &gateway{taken: map[string]int{}, named: map[string]map[string]bool{}}, said: &bytes.Buffer{}}
-	mux := http.NewServeMux()
-	mux.Handle(pushv1connect.NewPusherServiceHandler(w.gateway))
-	taking := httptest.NewServer(mux)
-	t.Cleanup(taking.Close)
-
 	program := http.NewServeMux()
 	program.HandleFunc("GET /debug/pprof/", pprof.Index)
 	listener, err := net.Listen("tcp", cart+":0")
@@ -119,21 +114,32 @@ func newWorldOf(t *testing.T, cart, search string) *world {
 	scraped := &httptest.Server{Listener: listener, Config: &http.Server{Handler: program}}
 	scraped.Start()
 	t.Cleanup(scraped.Close)
-	folder := t.TempDir()
 	services := fmt.Sprintf(`{"baseRateHz": 99, "excludedNamespaces": [], "optOutAnnotation": "x/profile", "services": [
 		{"service": "cart", "team": "shop", "namespace": "shop", "selector": {"app": "cart"}, "language": "go", "sampleRateHz": 99,
 		 "types": ["cpu", "goroutine"], "cpuSource": "ebpf", "labels": {"version": "v", "gitRef": "r", "track": "t"}, "pprofPort": %d},
 		{"service": "search", "team": "catalog", "namespace": "shop", "selector": {"app": "search"}, "language": "java", "sampleRateHz": 99,
 		 "types": ["cpu"], "cpuSource": "agent", "labels": {"version": "v", "gitRef": "r", "track": "t"}}]}`, listener.Addr().(*net.TCPAddr).Port)
+	return started(t, services, map[string]string{"cart-0": cart, "search-0": search}, time.Second)
+}
+
+// started has these services, addresses by pod, and time between two scrapes.
+func started(t testing.TB, services string, addresses map[string]string, every time.Duration) *world {
+	t.Helper()
+	w := &world{t: t, gateway: &gateway{taken: map[string]int{}, named: map[string]map[string]bool{}}, said: &bytes.Buffer{}}
+	mux := http.NewServeMux()
+	mux.Handle(pushv1connect.NewPusherServiceHandler(w.gateway))
+	taking := httptest.NewServer(mux)
+	t.Cleanup(taking.Close)
+	folder := t.TempDir()
 	for name, text := range map[string]string{"services.json": services, "token": "secret"} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w.pushes, w.metrics = free(t), free(t)
-	w.running = exec.Command(os.Args[0], "--listen="+w.pushes, "--services="+filepath.Join(folder, "services.json"), "--every=1s",
+	w.running = exec.Command(os.Args[0], "--listen="+w.pushes, "--services="+filepath.Join(folder, "services.json"), "--every="+every.String(),
 		"--gateway="+taking.URL, "--gateway-token="+filepath.Join(folder, "token"), "--metrics="+w.metrics)
-	w.running.Env = []string{apiServer + "=" + pods(t, map[string]string{"cart": cart, "search": search}), "NODE_NAME=n1"}
+	w.running.Env = []string{apiServer + "=" + pods(t, addresses), "NODE_NAME=n1"}
 	w.running.Stderr = w.said
 	if err := w.running.Start(); err != nil {
 		t.Fatal(err)
@@ -201,7 +207,7 @@ func numbered(t *testing.T, number int) []byte {
 	return out.Bytes()
 }
 
-func free(t *testing.T) string {
+func free(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -211,13 +217,14 @@ func free(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// pods is an API server that knows two, and whose watches say nothing.
-func pods(t *testing.T, addresses map[string]string) string {
+// pods is an API server that knows these, each of the app that its name begins with, and whose watches say nothing.
+func pods(t testing.TB, addresses map[string]string) string {
 	t.Helper()
 	list := core.PodList{TypeMeta: meta.TypeMeta{Kind: "PodList", APIVersion: "v1"}, ListMeta: meta.ListMeta{ResourceVersion: "1"}}
-	for app, address := range addresses {
+	for name, address := range addresses {
+		app, _, _ := strings.Cut(name, "-")
 		list.Items = append(list.Items, core.Pod{
-			ObjectMeta: meta.ObjectMeta{UID: types.UID(app), Namespace: "shop", Name: app + "-0", Labels: map[string]string{"app": app}},
+			ObjectMeta: meta.ObjectMeta{UID: types.UID(name), Namespace: "shop", Name: name, Labels: map[string]string{"app": app}},
 			Status:     core.PodStatus{Phase: core.PodRunning, PodIPs: []core.PodIP{{IP: address}}},
 		})
 	}

@@ -1,152 +1,93 @@
 package scrape
 
 import (
-	"encoding/binary"
 	"errors"
 	"hash/maphash"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/google/pprof/profile"
 )
 
-const mostStacks = 50_000 // that are remembered of one profile
-
-var errTooManyStacks = errors.New("it has too many stacks to be remembered")
-
 // delta turns cumulative profiles of one process into what came in between, as Alloy and godeltaprof do. A stack is told
 // by its functions, lines and labels.
 type delta struct {
-	types []string // that are cumulative
-	seed  maphash.Seed
-	seen  map[uint64][]int64
-	at    time.Time // when it was seen
+	memory *memory
+	pod    string   // by its UID
+	types  []string // that are cumulative
+	seed   maphash.Seed
+	at     time.Time // of what is to be remembered
 }
 
-func newDelta(types []string) *delta { return &delta{types: types, seed: maphash.MakeSeed()} }
+func newDelta(memory *memory, pod string, types []string) *delta {
+	return &delta{memory: memory, pod: pod, types: types, seed: maphash.MakeSeed()}
+}
 
-// since leaves of a profile what came since the last one. It is false for the first one, and for the first of another
-// process: nothing cumulative ever gets less, or goes.
-func (d *delta) since(p *profile.Profile, at time.Time) (bool, error) {
-	var columns []int
-	for i, kind := range p.SampleType {
-		if slices.Contains(d.types, kind.Type) {
-			columns = append(columns, i)
-		}
-	}
-	if len(columns) == 0 {
-		return false, errors.New("it is another profile than the one that was asked for")
-	}
-	before, from := d.seen, d.at
-	now, err := d.totals(p, columns)
+// since leaves of a profile what came since the last one, which can be “sent“. Otherwise it is the “first“ one, also of
+// another process: nothing cumulative ever gets less, or goes. Or the last one was “forgotten“: its totals took too much.
+func (d *delta) since(p *profile.Profile, at time.Time) (outcome string, err error) {
+	columns, err := d.columns(p)
 	if err != nil {
-		d.seen = nil
-		return false, err
+		return "", err
 	}
-	d.seen, d.at = now, at
-	if before == nil || hasShrunk(before, now) {
-		return false, nil
+	before, from := d.memory.take(d), d.at
+	d.at = time.Time{}
+	all := d.counted(p, columns)
+	now, err := summed(all, columns)
+	if err != nil {
+		return "", err
+	}
+	d.at = at
+	d.memory.keep(d, now)
+	switch {
+	case from.IsZero():
+		return "first", nil
+	case before == nil:
+		return "forgotten", nil
+	}
+	came, ok := now.since(before)
+	if !ok {
+		return "first", nil
 	}
 	p.TimeNanos, p.DurationNanos = from.UnixNano(), int64(at.Sub(from))
-	// Go writes some stacks more than once: the first of them has what came since, in the cumulative columns.
-	told, key := map[uint64]bool{}, d.keys()
-	for _, sample := range p.Sample {
-		key := key(sample)
+	for _, each := range all {
+		values := now.of(each.key, came)
 		for i, column := range columns {
-			sample.Value[column] = 0
-			if total, ok := now[key]; ok && !told[key] {
-				sample.Value[column] = total[i]
-				if old, ok := before[key]; ok {
-					sample.Value[column] -= old[i]
-				}
-			}
+			each.sample.Value[column] = values[i]
 		}
-		told[key] = true
+		clear(values) // Go writes some stacks more than once: the first of them has all of it
 	}
 	p.Sample = slices.DeleteFunc(p.Sample, func(sample *profile.Sample) bool {
 		return !slices.ContainsFunc(sample.Value, func(value int64) bool { return value != 0 })
 	})
-	return true, nil
+	return "sent", nil
 }
 
-func (d *delta) totals(p *profile.Profile, columns []int) (map[uint64][]int64, error) {
-	found := make(map[uint64][]int64, len(d.seen))
-	key := d.keys()
+// columns are where the values of the types are. Each is there once in each profile, or totals could not be compared.
+func (d *delta) columns(p *profile.Profile) ([]int, error) {
+	var kinds []string
+	for _, kind := range p.SampleType {
+		kinds = append(kinds, kind.Type)
+	}
+	var columns []int
+	for _, name := range d.types {
+		column := slices.Index(kinds, name)
+		if column < 0 || slices.Contains(kinds[column+1:], name) {
+			return nil, errors.New("it is another profile than the one that was asked for")
+		}
+		columns = append(columns, column)
+	}
+	return columns, nil
+}
+
+// counted are the samples of which something has been counted. Of the others Go gives some another label then.
+func (d *delta) counted(p *profile.Profile, columns []int) []counted {
+	found := make([]counted, 0, len(p.Sample))
+	key := keys(d.seed)
 	for _, sample := range p.Sample {
-		// Nothing has been counted yet. Go gives it another label then.
-		if !slices.ContainsFunc(columns, func(column int) bool { return sample.Value[column] != 0 }) {
-			continue
-		}
-		key := key(sample)
-		total, ok := found[key]
-		if !ok {
-			if len(found) == mostStacks {
-				return nil, errTooManyStacks
-			}
-			total = make([]int64, len(columns))
-			found[key] = total
-		}
-		for i, column := range columns {
-			total[i] += sample.Value[column]
+		if slices.ContainsFunc(columns, func(column int) bool { return sample.Value[column] != 0 }) {
+			found = append(found, counted{key(sample), sample})
 		}
 	}
-	return found, nil
-}
-
-func hasShrunk(before, now map[uint64][]int64) bool {
-	for key, old := range before {
-		total, ok := now[key]
-		if !ok {
-			return true
-		}
-		for i := range old {
-			if total[i] < old[i] {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// keys makes keys of the stacks of one profile.
-func (d *delta) keys() func(*profile.Sample) uint64 {
-	functions := map[*profile.Function]uint64{}
-	return func(sample *profile.Sample) uint64 {
-		var hash maphash.Hash
-		hash.SetSeed(d.seed)
-		put := func(value uint64) {
-			var number [8]byte
-			binary.LittleEndian.PutUint64(number[:], value)
-			_, _ = hash.Write(number[:])
-		}
-		for _, location := range sample.Location {
-			if len(location.Line) == 0 {
-				put(location.Address)
-			}
-			// Which inlined calls are one location may differ from profile to profile.
-			for _, line := range location.Line {
-				name, ok := functions[line.Function]
-				if !ok {
-					name = maphash.String(d.seed, line.Function.Name)
-					functions[line.Function] = name
-				}
-				put(name)
-				put(uint64(line.Line))
-			}
-		}
-		for _, name := range slices.Sorted(maps.Keys(sample.NumLabel)) { // the size of what was allocated
-			_, _ = hash.WriteString(name)
-			for _, value := range sample.NumLabel[name] {
-				put(uint64(value))
-			}
-		}
-		for _, name := range slices.Sorted(maps.Keys(sample.Label)) {
-			_, _ = hash.WriteString(name)
-			for _, value := range sample.Label[name] {
-				_, _ = hash.WriteString(value)
-			}
-		}
-		return hash.Sum64()
-	}
+	return found
 }

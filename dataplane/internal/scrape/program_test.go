@@ -80,6 +80,10 @@ func (p *program) source(types ...string) identity.Source {
 	}
 }
 
+func (p *program) between(s *Scraper, kindOf string) *delta {
+	return newDelta(s.memory, p.source().UID, kinds[kindOf].cumulative)
+}
+
 // in is the sum of a type's values over all stacks with a function.
 func in(t *testing.T, p *profile.Profile, kind, function string) (sum int64) {
 	t.Helper()

@@ -29,7 +29,7 @@ func TestWhatCameBetweenTwoScrapes(t *testing.T) {
 		{"block", "block", "main.blocked", "contentions", "delay", int64(time.Millisecond) / 2},
 		{"mutex", "contend", "main.contended", "contentions", "delay", int64(time.Millisecond) / 2},
 	} {
-		between := newDelta(kinds[one.kind].cumulative)
+		between := p.between(s, one.kind)
 		p.does(one.does, 50)
 		if outcome, got := p.scrape(s, all, one.kind, between); outcome != "first" || got != nil {
 			t.Errorf("%s: %s %v", one.kind, outcome, got)
@@ -79,7 +79,7 @@ func counts(kind string, found int64, number int) bool {
 func TestAProcessThatStartsAnewBeginsAnew(t *testing.T) {
 	p := start(t)
 	s, all := scraper(time.Hour, nil)
-	between := newDelta(kinds["block"].cumulative)
+	between := p.between(s, "block")
 	p.does("block", 50)
 	p.scrape(s, all, "block", between)
 	p.end()
@@ -192,7 +192,7 @@ func TestWhatAnswersIsNotBelieved(t *testing.T) {
 		t.Cleanup(server.Close)
 		s, all := scraper(time.Hour, nil)
 		address := netip.MustParseAddrPort(server.Listener.Addr().String())
-		outcome, err := s.once(context.Background(), identity.Source{}, address, kinds["alloc"], newDelta(kinds["alloc"].cumulative))
+		outcome, err := s.once(context.Background(), identity.Source{}, address, kinds["alloc"], newDelta(s.memory, "1", kinds["alloc"].cumulative))
 		if outcome != "failed" || err == nil || !strings.Contains(err.Error(), strings.Replace(name, "another prof", "another profile", 1)) {
 			t.Errorf("%s: %s %v", name, outcome, err)
 		}
@@ -203,50 +203,4 @@ func TestWhatAnswersIsNotBelieved(t *testing.T) {
 	if len(asked) != 5 || slices.ContainsFunc(asked, func(query string) bool { return query != "" }) {
 		t.Errorf("asked for %q", asked)
 	}
-}
-
-func TestTooManyStacksAreNotRemembered(t *testing.T) {
-	between := newDelta([]string{"delay"})
-	p := &profile.Profile{SampleType: []*profile.ValueType{{Type: "delay", Unit: "nanoseconds"}}}
-	for i := range uint64(mostStacks + 1) {
-		p.Sample = append(p.Sample, &profile.Sample{Value: []int64{1}, Location: []*profile.Location{{ID: i + 1, Address: i + 1}}})
-	}
-	if _, err := between.since(p, time.Now()); err == nil || between.seen != nil {
-		t.Errorf("%v", err)
-	}
-}
-
-// A difference is never negative, and what is sent of two profiles is not more than the second has.
-func FuzzDelta(f *testing.F) {
-	f.Add([]byte{1, 2, 3, 4}, []byte{1, 5, 3, 9})
-	f.Add([]byte{1, 2, 1, 3}, []byte{1, 5, 2, 1})
-	made := func(text []byte) *profile.Profile {
-		p := &profile.Profile{SampleType: []*profile.ValueType{{Type: "delay"}, {Type: "inuse_space"}}}
-		for ; len(text) > 1; text = text[2:] {
-			p.Sample = append(p.Sample, &profile.Sample{
-				Value: []int64{int64(text[1]), 1}, Location: []*profile.Location{{ID: 1, Address: uint64(text[0])}},
-			})
-		}
-		return p
-	}
-	sum := func(p *profile.Profile) (total int64) {
-		for _, sample := range p.Sample {
-			if sample.Value[0] < 0 {
-				total = -1 << 40
-			}
-			total += sample.Value[0]
-		}
-		return total
-	}
-	f.Fuzz(func(t *testing.T, first, second []byte) {
-		between := newDelta([]string{"delay"})
-		before, now := made(first), made(second)
-		old, all := sum(before), sum(now)
-		if ok, err := between.since(before, time.Now()); ok || err != nil {
-			t.Fatal(ok, err)
-		}
-		if ok, err := between.since(now, time.Now()); err != nil || ok && sum(now) != all-old {
-			t.Errorf("%v then %v: %d of %d and %d", first, second, sum(now), old, all)
-		}
-	})
 }

@@ -33,6 +33,7 @@ type Scraper struct {
 	send    Send
 	every   time.Duration
 	client  *http.Client
+	memory  *memory
 	metrics *metrics
 	places  chan struct{}
 
@@ -57,8 +58,9 @@ type loop struct {
 
 // New scrapes “every“ so often.
 func New(node Node, send Send, every time.Duration, registry prometheus.Registerer) *Scraper {
+	remembered := newMemory(mostRemembered)
 	return &Scraper{
-		node: node, send: send, every: every, client: client(), metrics: newMetrics(registry),
+		node: node, send: send, every: every, client: client(), memory: remembered, metrics: newMetrics(registry, remembered),
 		places: make(chan struct{}, atOnce), loops: map[target]*loop{},
 	}
 }
@@ -101,9 +103,10 @@ func (s *Scraper) run(ctx context.Context, one target, running *loop) {
 	asked := kinds[one.kind]
 	var between *delta
 	if asked.cumulative != nil {
-		between = newDelta(asked.cumulative)
+		between = newDelta(s.memory, one.uid, asked.cumulative)
+		defer s.memory.take(between) // others have room for it
 	}
-	failing := false
+	failing, told := false, false
 	next := time.NewTimer(rand.N(s.every)) // not all at once
 	defer next.Stop()
 	for {
@@ -125,6 +128,11 @@ func (s *Scraper) run(ctx context.Context, one target, running *loop) {
 			slog.Warn("a program cannot be scraped", "pod", source.Labels["pod"], "type", one.kind, "err", err)
 		}
 		failing = err != nil
+		if outcome == "forgotten" && !told {
+			told = true
+			slog.Warn("a profile was forgotten, and no difference to it is sent: those of all pods take too much memory",
+				"pod", source.Labels["pod"], "type", one.kind)
+		}
 	}
 }
 
@@ -137,13 +145,9 @@ func (s *Scraper) once(
 	use := func(p *profile.Profile) error {
 		p.TimeNanos = now.UnixNano()
 		if between != nil {
-			ok, err := between.since(p, now)
-			if err != nil {
+			var err error
+			if outcome, err = between.since(p, now); outcome != "sent" {
 				return err
-			}
-			if !ok {
-				outcome = "first" // there is nothing yet that it could be the difference to
-				return nil
 			}
 		}
 		if len(p.Sample) == 0 {
@@ -151,7 +155,8 @@ func (s *Scraper) once(
 			return nil
 		}
 		intake.Clean(p, now)
-		return s.send(source, asked.name, p.Compact()) // without what only the other stacks were made of
+		compact(p)
+		return s.send(source, asked.name, p)
 	}
 	err = s.fetch(ctx, address, asked, s.every, func(text []byte) error { return intake.Use(text, mostProfile, use) })
 	if err != nil {
