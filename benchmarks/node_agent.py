@@ -1,9 +1,9 @@
 """The node agent beside the OpenTelemetry eBPF profiler: CPU, memory and time in the kernel, under the same load.
 
-`python -m benchmarks.node_agent [--write] [--seconds 30]`. As root on Linux with BTF, with Go and gcc. The other
-profiler is FLAMEPLANE_OTEL_PROFILER, the path of its binary; what does not start is NOT RUN, with what it said. Each
-is started alone, beside programs that keep every CPU busy, and once more beside 1,000 processes a minute that end at
-once. Exit code 3: this machine cannot run it.
+`python -m benchmarks.node_agent [--write] [--seconds 30] [--other TEXT]`. As root on Linux with BTF, with Go and gcc.
+The other profiler is FLAMEPLANE_OTEL_PROFILER, the path of its binary; what does not start is NOT RUN, with what it
+said. Each is started alone, beside programs that keep every CPU busy, and once more beside 1,000 processes a minute
+that end at once. Exit code 3: this machine cannot run it.
 """
 
 import argparse
@@ -38,6 +38,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=30.0, help="that each profiler is measured for")
     options.add_argument("--write", action="store_true", help=f"write the result to {RESULTS.relative_to(ROOT)}")
+    options.add_argument("--other", default="", help="what the other profiler is: version, build")
     args = options.parse_args()
     if os.geteuid() != 0 or not Path("/sys/kernel/btf/vmlinux").exists():
         print("NOT RUN: it needs root, and a Linux kernel with BTF", file=sys.stderr)
@@ -56,7 +57,7 @@ def main() -> None:
             rows = list(_rows(Path(folder), args.seconds))
     except LocalError as error:
         sys.exit(str(error))
-    text = page(rows, args.seconds, load)
+    text = page(rows, args.seconds, load, args.other)
     print(text)
     if args.write:
         RESULTS.write_text(text, encoding="utf-8")
@@ -172,17 +173,19 @@ def _collector() -> Iterator[str]:
         server.stop(None).wait()
 
 
-def page(rows: Sequence[tuple[str, str, Cost | str]], seconds: float, load: float) -> str:
+def page(rows: Sequence[tuple[str, str, Cost | str]], seconds: float, load: float, other: str) -> str:
     """The result as it stands in ``benchmarks/node_agent.md``."""
     lines = [
         "# The node agent beside the OpenTelemetry eBPF profiler",
         "",
         "Written by `python -m benchmarks.node_agent --write`, which says what is compared.",
-        f"Linux {platform.release()}, {os.cpu_count()} cores, {platform.machine()}; {seconds:.0f} s each; "
-        f"load average before: {load:.1f}.",
+        f"Linux {platform.release().partition('-')[0]}, {os.cpu_count()} cores, {platform.machine()}; "
+        f"{seconds:.0f} s each; load average before: {load:.1f}.",
         "",
         "CPU is of the process and of its BPF programs together, in percent of one core. Memory is what is charged to",
         "its group, BPF maps included. The agent writes into a folder here: in a cluster it watches pods as well.",
+        "The other unwinds without frame pointers and through interpreters, most of which the agent does not.",
+        *([f"OpenTelemetry's: {other}"] if other else []),
         "",
         "| load | profiler | CPU % | in the kernel % | µs a sample | samples a second | memory MB | resident MB |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",

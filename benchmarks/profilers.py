@@ -120,7 +120,7 @@ def _bpf(pid: int) -> _Kernel:
             values = dict(_FIELD.findall(file.read_text()))
         except OSError:  # closed meanwhile
             continue
-        if "prog_id" in values:
+        if "prog_type" in values:  # a link has a prog_id too
             clock = values["prog_type"] == _PERF_EVENT
             found[values["prog_id"]] = (clock, int(values["run_time_ns"]) / 1e9, int(values["run_cnt"]))
     clocks = [(seconds, runs) for clock, seconds, runs in found.values() if clock]
