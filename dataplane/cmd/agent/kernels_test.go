@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -35,20 +34,6 @@ func onBooted(t *testing.T) preflight.Node {
 	return here
 }
 
-// ran is when all of them have come to their end.
-func ran(t *testing.T, n *node, programs map[string]string, workloads []*workload) {
-	t.Helper()
-	done := make(chan error, len(workloads))
-	for _, w := range workloads {
-		go w.run(t, programs[w.program], n.folders[w.service], done)
-	}
-	for range workloads {
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // says asserts lines of the agent's metrics.
 func says(t *testing.T, n *node, lines ...string) {
 	t.Helper()
@@ -79,13 +64,6 @@ func verified(t *testing.T, objects []string) {
 			t.Logf("verifier: %s/%s: %s", name, program, strings.ReplaceAll(strings.TrimSpace(loaded.VerifierLog), "\n", "; "))
 		}
 		collection.Close()
-	}
-}
-
-func asLoader(pinned string) plan {
-	return plan{
-		GID: agentID, Capabilities: []int{unix.CAP_BPF, unix.CAP_PERFMON},
-		Command: []string{os.Getenv(givenAgent), "loader", "--pins=" + pinned, fmt.Sprintf("--gid=%d", agentID)},
 	}
 }
 
@@ -159,7 +137,7 @@ func locked(t *testing.T, n *node, object string) {
 		t.Logf("NOT RUN: the kernel cannot be locked down: %v", err)
 		return
 	}
-	refused(t, asLoader(n.pinned), words)
+	refused(t, asLoader(os.Getenv(givenAgent), n.pinned), words)
 	spec, err := bpf.Spec(object)
 	if err != nil {
 		t.Fatal(err)

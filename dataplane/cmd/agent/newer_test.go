@@ -40,7 +40,7 @@ func TestOnANewerKernel(t *testing.T) {
 	n.agent.holds(t)
 	rates(t, n.pinned, n.root, append(sampled, moved))
 	asked(t, n, workloads)
-	ran(t, n, programs, workloads)
+	begun(t, n, programs, workloads)()
 	comesAndGoes(t, n, moved, programs["c"])
 	if strings.Contains(n.agent.get("/metrics"), "flameplane_agent_kernel_lacks{") {
 		t.Error("the agent lacks something of this kernel")

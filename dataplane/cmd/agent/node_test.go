@@ -37,21 +37,14 @@ func TestOnANode(t *testing.T) {
 	n := begin(t, binary, programs, workloads)
 	n.agent.holds(t)
 	rates(t, n.pinned, n.root, workloads)
-	done := make(chan error, len(workloads))
-	for _, w := range workloads {
-		go w.run(t, programs[w.program], n.folders[w.service], done)
-	}
+	ended := begun(t, n, programs, workloads)
 	eventually(t, "some samples of the service whose rate changes", func() bool {
 		samples, _ := total(n.got.of(t, "changed"))
 		return samples > 100
 	})
 	n.services[2]["sampleRateHz"] = 19
 	n.declare(t)
-	for range workloads {
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-	}
+	ended()
 	page := n.agent.get("/metrics")
 	n.agent.stop(t)
 	for _, outcome := range []string{"off", "thinned", "kept"} {
@@ -168,18 +161,9 @@ func readProfile(t *testing.T, file string) *profile.Profile {
 
 func outcomesOf(t *testing.T, opened *pins.Pins) func() sampler.Outcomes {
 	t.Helper()
+	from := opened.Maps[bpf.Outcomes]
 	return func() sampler.Outcomes {
-		var o sampler.Outcomes
-		for index, into := range map[uint32]*uint64{bpf.Kept: &o.Kept, bpf.Stale: &o.Stale} {
-			var each []uint64
-			if err := opened.Maps[bpf.Outcomes].Lookup(index, &each); err != nil {
-				t.Fatal(err)
-			}
-			for _, number := range each {
-				*into += number
-			}
-		}
-		return o
+		return sampler.Outcomes{Kept: counted(t, from, bpf.Kept), Stale: counted(t, from, bpf.Stale)}
 	}
 }
 

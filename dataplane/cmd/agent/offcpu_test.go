@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"flameplane.dev/dataplane/bpf"
-	"flameplane.dev/dataplane/internal/bpfmap"
 	"flameplane.dev/dataplane/internal/pins"
 )
 
@@ -64,15 +63,7 @@ func TestBlockedTimeOnANode(t *testing.T) {
 	}
 	n := begin(t, binary, programs, workloads)
 	asked(t, n, workloads)
-	done := make(chan error, len(workloads))
-	for _, w := range workloads {
-		go w.run(t, programs["waits"], n.folders[w.service], done)
-	}
-	for range workloads {
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-	}
+	begun(t, n, programs, workloads)()
 	page := n.agent.get("/metrics")
 	n.agent.stop(t)
 	preempted := 0
@@ -97,15 +88,8 @@ func TestWaitsAreNotTakenOfAHangingAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer opened.Close()
-	waits := func(outcome uint32) uint64 {
-		number, err := bpfmap.Sum(opened.Maps[bpf.OffOutcomes], outcome)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return number
-	}
-	done := make(chan error, 1)
-	go sleeps.run(t, programs["waits"], n.folders["sleeps"], done)
+	waits := func(outcome uint32) uint64 { return counted(t, opened.Maps[bpf.OffOutcomes], outcome) }
+	ended := begun(t, n, programs, []*workload{sleeps})
 	eventually(t, "waits are taken", func() bool { return waits(bpf.OffKept) > 20 })
 	if err := n.agent.command.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -125,9 +109,7 @@ func TestWaitsAreNotTakenOfAHangingAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "waits are taken again", func() bool { return waits(bpf.OffKept) > kept+20 })
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	ended()
 	n.services[0]["types"] = []string{"cpu"}
 	n.declare(t)
 	eventually(t, "nobody asks any more", func() bool {

@@ -32,7 +32,7 @@ func TestOnAnOlderKernel(t *testing.T) {
 	n := begin(t, os.Getenv(givenAgent), programs, append(workloads, moved))
 	n.agent.holds(t)
 	met(t, n, append(workloads, moved))
-	ran(t, n, programs, workloads)
+	begun(t, n, programs, workloads)()
 	comesAndGoes(t, n, moved, programs["c"])
 	says(t, n,
 		`flameplane_agent_kernel_lacks{what="names"} 1`, `flameplane_agent_kernel_lacks{what="offcpu"} 1`,

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"flameplane.dev/dataplane/bpf"
-	"flameplane.dev/dataplane/internal/bpfmap"
 	"flameplane.dev/dataplane/internal/pins"
 )
 
@@ -23,13 +22,7 @@ func TestPythonsThatAreNotKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer opened.Close()
-	number := func(outcome uint32) uint64 {
-		found, err := bpfmap.Sum(opened.Maps[bpf.PythonOutcomes], outcome)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return found
-	}
+	number := func(outcome uint32) uint64 { return counted(t, opened.Maps[bpf.PythonOutcomes], outcome) }
 	for name, row := range map[string]struct {
 		version, freeThreaded, textSize string
 		want, not                       uint32

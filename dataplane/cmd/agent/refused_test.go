@@ -26,7 +26,7 @@ func TestOnATooOldKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	open(t, filepath.Dir(services))
-	refused(t, asLoader(pinned), words...)
+	refused(t, asLoader(os.Getenv(givenAgent), pinned), words...)
 	refused(t, asAgent(t, pinned, services), words...)
 	if left, err := os.ReadDir(pinned); err != nil || len(left) > 0 {
 		t.Errorf("pinned are %v, %v", left, err)

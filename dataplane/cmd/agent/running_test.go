@@ -14,7 +14,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"flameplane.dev/dataplane/internal/bpfmap"
 )
 
 const (
@@ -31,20 +34,35 @@ type running struct {
 	said    *bytes.Buffer
 }
 
-// loaded runs the loader with exactly BPF and PERFMON, as root of the agent's group.
+// asLoader is the loader with exactly BPF and PERFMON, as root of the agent's group.
+func asLoader(binary, pinned string, flags ...string) plan {
+	return plan{
+		GID: agentID, Capabilities: []int{unix.CAP_BPF, unix.CAP_PERFMON},
+		Command: append([]string{binary, "loader", "--pins=" + pinned, fmt.Sprintf("--gid=%d", agentID)}, flags...),
+	}
+}
+
+// loaded runs it.
 func loaded(t *testing.T, binary, pinned string) {
 	t.Helper()
 	profile := filepath.Join(t.TempDir(), "agent.json")
-	said, err := inContainer(t, plan{
-		GID: agentID, Capabilities: []int{unix.CAP_BPF, unix.CAP_PERFMON},
-		Command: []string{binary, "loader", "--pins=" + pinned, "--seccomp-profile=" + profile, fmt.Sprintf("--gid=%d", agentID)},
-	}, 0).CombinedOutput()
+	said, err := inContainer(t, asLoader(binary, pinned, "--seccomp-profile="+profile), 0).CombinedOutput()
 	if err != nil {
 		t.Fatalf("loader: %v\n%s", err, said)
 	}
 	if _, err := os.Stat(profile); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// counted is a counter of the programs, of all CPUs.
+func counted(t *testing.T, from *ebpf.Map, index uint32) uint64 {
+	t.Helper()
+	number, err := bpfmap.Sum(from, index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number
 }
 
 func inContainer(t *testing.T, p plan, namespaces uintptr) *exec.Cmd {
@@ -67,11 +85,7 @@ func carrying(t *testing.T, program string) string {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	for above := folder; above != os.TempDir() && above != "/"; above = filepath.Dir(above) {
-		if err := os.Chmod(above, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	open(t, folder)
 	copied := filepath.Join(folder, "agent")
 	if err := os.WriteFile(copied, content, 0o755); err != nil {
 		t.Fatal(err)

@@ -66,15 +66,7 @@ func TestRuntimesOnANode(t *testing.T) {
 	// What runs an interpreter is known a reading after its first sample.
 	n := begin(t, binary, programs, all, "--read=100ms")
 	rates(t, n.pinned, n.root, all)
-	done := make(chan error, len(all))
-	for _, w := range all {
-		go w.run(t, w.program, n.folders[w.service], done)
-	}
-	for range all {
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-	}
+	begun(t, n, programs, all)()
 	page, codes := n.agent.get("/metrics"), kept(t, n.pinned)
 	n.agent.stop(t)
 	for _, each := range languages {

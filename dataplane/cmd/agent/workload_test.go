@@ -65,6 +65,23 @@ func (w *workload) run(t *testing.T, program, cgroup string, done chan<- error) 
 	done <- err
 }
 
+// begun starts all of them at once; what it returns waits until each has come to its end.
+func begun(t *testing.T, n *node, programs map[string]string, workloads []*workload) (ended func()) {
+	t.Helper()
+	done := make(chan error, len(workloads))
+	for _, w := range workloads {
+		go w.run(t, programs[w.program], n.folders[w.service], done)
+	}
+	return func() {
+		t.Helper()
+		for range workloads {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func built(t *testing.T) map[string]string {
 	t.Helper()
 	folder := t.TempDir()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"flameplane.dev/dataplane/internal/intake"
 	"flameplane.dev/dataplane/internal/jfr/forged"
 )
 
@@ -108,7 +109,7 @@ func TestAnAttackOnTheProcessApartIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		forge(made)
-		if status := w.push(cart, "jfr", zipped(t, made.Text)); status != http.StatusRequestEntityTooLarge {
+		if status := w.push(cart, "jfr", intake.Pack(made.Text)); status != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s: %d", name, status)
 		}
 		if status := w.push(search, "jfr", good); status != http.StatusOK || w.get("/healthz") != "ok\n" {

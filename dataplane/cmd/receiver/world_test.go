@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -243,19 +242,6 @@ func pods(t testing.TB, addresses map[string]string) string {
 	}))
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	return server.URL
-}
-
-func zipped(t *testing.T, text []byte) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	writer := gzip.NewWriter(&out)
-	if _, err := writer.Write(text); err != nil {
-		t.Fatal(err)
-	}
-	if err := writer.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
 }
 
 func unzipped(t *testing.T, text []byte) []byte {

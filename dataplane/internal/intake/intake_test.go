@@ -2,7 +2,6 @@ package intake
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"math"
 	"runtime"
@@ -24,19 +23,6 @@ func own(t testing.TB, name string) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	if err := pprof.Lookup(name).WriteTo(&out, 0); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
-}
-
-func packed(t testing.TB, text []byte) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	writer := gzip.NewWriter(&out)
-	if _, err := writer.Write(text); err != nil {
-		t.Fatal(err)
-	}
-	if err := writer.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -70,7 +56,7 @@ func bombs(t testing.TB) map[string][]byte {
 	}
 	sample := func(content string) []byte { return empty(sampleField, content, 1) }
 	return map[string][]byte{
-		"zeros":            packed(t, make([]byte, 16*megabyte)),
+		"zeros":            Pack(make([]byte, 16*megabyte)),
 		"samples":          empty(sampleField, "", megabyte/4),
 		"locations":        empty(locationField, "", megabyte/4),
 		"functions":        empty(functionField, "", megabyte/4),
@@ -129,7 +115,7 @@ func TestNothingTakesMoreThanItWeighs(t *testing.T) {
 
 func TestWhatIsNoProfileIsSaid(t *testing.T) {
 	for name, text := range map[string][]byte{
-		"nothing": nil, "words": []byte("heap profile: 1: 2 [3: 4]"), "half a file": packed(t, own(t, "allocs"))[:50],
+		"nothing": nil, "words": []byte("heap profile: 1: 2 [3: 4]"), "half a file": Pack(own(t, "allocs"))[:50],
 		"no type": {0x32, 0x00},
 	} {
 		if err := Use(text, megabyte, nothing); err == nil || errors.Is(err, ErrTooLarge) {

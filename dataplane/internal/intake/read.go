@@ -74,6 +74,15 @@ func Unpack(text []byte, most int) ([]byte, error) {
 	return raw, nil
 }
 
+// Pack compresses, quickly. Nothing in it can fail: the level is one that there is, and a buffer takes all that is written.
+func Pack(text []byte) []byte {
+	var out bytes.Buffer
+	writer, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	_, _ = writer.Write(text)
+	_ = writer.Close()
+	return out.Bytes()
+}
+
 func tooLarge(most int) error {
 	return fmt.Errorf("%w: it has more than %d MB", ErrTooLarge, most>>20)
 }

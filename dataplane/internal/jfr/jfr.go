@@ -3,8 +3,6 @@
 package jfr
 
 import (
-	"bytes"
-	"compress/gzip"
 	"fmt"
 	"time"
 
@@ -59,9 +57,11 @@ func Parse(from Recording, with func(Profile) error) error {
 	for i := range found.Profiles {
 		one := Profile{Name: found.Profiles[i].Metric}
 		if !from.WithoutCPU || one.Name != CPU {
-			if one.Pprof, err = packed(found.Profiles[i].Profile.MarshalVT()); err != nil {
+			text, err := found.Profiles[i].Profile.MarshalVT()
+			if err != nil {
 				return err
 			}
+			one.Pprof = intake.Pack(text)
 		}
 		found.Profiles[i] = pprof.Profile{} // all of them together, decoded and encoded, would be most of what it takes
 		if err := with(one); err != nil {
@@ -69,19 +69,4 @@ func Parse(from Recording, with func(Profile) error) error {
 		}
 	}
 	return nil
-}
-
-func packed(text []byte, err error) ([]byte, error) {
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	zipped, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
-	if err == nil {
-		_, err = zipped.Write(text)
-	}
-	if err == nil {
-		err = zipped.Close()
-	}
-	return out.Bytes(), err
 }

@@ -189,7 +189,7 @@ func TestTheOthersOfARecordingAreTaken(t *testing.T) {
 			t.Error("CPU time is asked for, which the service has from another source")
 		}
 		return []jfr.Profile{
-			{Name: "wall", Pprof: zipped(t, make([]byte, mostProfile+1))}, {Name: jfr.CPU},
+			{Name: "wall", Pprof: intake.Pack(make([]byte, mostProfile+1))}, {Name: jfr.CPU},
 			{Name: "mutex", Pprof: of(t, "mutex", "contentions")},
 		}, nil
 	}
@@ -227,7 +227,7 @@ func TestWhatCannotBeReadIsRefusedAndCounted(t *testing.T) {
 		{"/ingest?format=pprof", octets, []byte("no profile"), http.StatusBadRequest, "malformed"},
 		{"/ingest?format=pprof", octets, nil, http.StatusBadRequest, "malformed"},
 		{"/ingest?format=pprof", octets, make([]byte, mostBody+1), http.StatusRequestEntityTooLarge, "too-large"},
-		{"/ingest?format=pprof", octets, zipped(t, make([]byte, 64<<20)), http.StatusRequestEntityTooLarge, "too-large"},
+		{"/ingest?format=pprof", octets, intake.Pack(make([]byte, 64<<20)), http.StatusRequestEntityTooLarge, "too-large"},
 		{"/ingest?format=pprof", octets, bytes.Repeat([]byte{0x12, 0x00}, 1<<20), http.StatusRequestEntityTooLarge, "too-large"},
 		{"/ingest?format=pprof", octets, of(t, "x", "no name"), http.StatusBadRequest, "malformed"},
 		{"/ingest?format=trie", octets, good, http.StatusBadRequest, "malformed"},

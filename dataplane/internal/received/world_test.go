@@ -2,7 +2,6 @@ package received
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -170,17 +169,4 @@ func formOf(t testing.TB, fields map[string][]byte) (kind string, body []byte) {
 		t.Fatal(err)
 	}
 	return writer.FormDataContentType(), out.Bytes()
-}
-
-func zipped(t testing.TB, text []byte) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	writer := gzip.NewWriter(&out)
-	if _, err := writer.Write(text); err != nil {
-		t.Fatal(err)
-	}
-	if err := writer.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
 }
